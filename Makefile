@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+# The one build file. Nothing but make and bash is needed to parse it.
+#
+#   make                 programs, in build/bin
+#   make demo            installs what is missing, builds, runs the main job (KAFKA=1: on
+#                        a real Kafka that it starts)
+#   make check           installs what is missing, then every test
+#   make check-unit      tests that need no broker (VALGRIND=1: each under valgrind)
+#   make check-system    tests against a real broker
+#   make bench | fuzz MINUTES=N | docs | format | check-format | check-layers | packages
+#   make install DESTDIR= PREFIX=/usr/local
+#
+# Knobs: SAN=address,undefined (an object tree of its own), WERROR=1, CC=, V=1, BUILD=.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)  # a -j on the command line wins
+endif
+
+BUILD := build
+PREFIX := /usr/local
+DESTDIR :=
+MINUTES := 10
+CFLAGS ?= -O2 -g
+
+comma := ,
+say = $(if $(V),,@echo '  $(1) $(2)';)
+
+# ---- Object trees: each set of instrumentation has its own.
+
+ifdef FUZZING
+  TREE := $(BUILD)/fuzz
+  instrument := -fsanitize=fuzzer-no-link,address,undefined
+else ifdef SAN
+  TREE := $(BUILD)/san-$(subst $(comma),-,$(SAN))
+  instrument := -fsanitize=$(SAN)
+  $(if $(VALGRIND),$(error SAN and VALGRIND exclude each other))
+else
+  TREE := $(BUILD)
+  hardening := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+endif
+ifdef instrument
+  instrument += -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+OBJ := $(TREE)/obj
+BIN := $(TREE)/bin
+GEN := $(BUILD)/gen
+generated_files := $(GEN)/records.h $(GEN)/records.c $(GEN)/topics.c
+
+# ---- Flags and libraries. pkg-config is asked once, and only when something is compiled.
+
+warnings := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+  -Wformat=2 -Wundef -Wwrite-strings -Wcast-align -Wpointer-arith -Wconversion \
+  -Wno-sign-conversion -Wimplicit-fallthrough $(if $(WERROR),-Werror)
+libraries := rdkafka avro-c jansson libcurl libmicrohttpd libsodium
+package.rdkafka := librdkafka-dev
+package.avro-c := libavro-dev
+package.jansson := libjansson-dev
+package.libcurl := libcurl4-openssl-dev
+package.libmicrohttpd := libmicrohttpd-dev
+package.libsodium := libsodium-dev
+package.cmocka := libcmocka-dev
+
+have = $(shell command -v $(1) 2>/dev/null)
+missing = $(if $(call have,$(firstword $(CC))),,$(patsubst cc,gcc,$(firstword $(CC)))) \
+  $(if $(call have,pkg-config),,pkgconf) \
+  $(if $(shell $(CC) -include lmdb.h -E -x c /dev/null >/dev/null 2>&1 || echo no),liblmdb-dev) \
+  $(foreach l,$(1),$(if $(shell pkg-config --exists $(l) 2>/dev/null || echo no),$(package.$(l))))
+require = $(if $(strip $(call missing,$(1))),$(error Debian packages are missing: \
+  $(strip $(call missing,$(1))). Install them, or run: $(2)))
+once = $(eval $(1) := $(2))$($(1))
+
+library_cflags = $(call require,$(libraries),make packages)$(call once,library_cflags,$(shell \
+  pkg-config --cflags $(libraries)))
+# Some Debian releases ship lmdb without a .pc file.
+library_libs = $(call once,library_libs,$(shell pkg-config --libs $(libraries)) -llmdb -lpthread)
+cmocka_cflags = $(call require,cmocka,deploy/install-packages check)$(call \
+  once,cmocka_cflags,$(shell pkg-config --cflags cmocka))
+cmocka_libs = $(call once,cmocka_libs,$(shell pkg-config --libs cmocka))
+
+includes := -I. -Ilib -Iproducers -Iprocessors -Itests -I$(GEN)
+plain_compile = $(CC) -std=c11 -D_GNU_SOURCE $(includes) $(warnings) $(hardening) \
+  $(library_cflags) $(CPPFLAGS) $(CFLAGS)
+compile = $(plain_compile) $(instrument)
+link = $(CC) $(CFLAGS) $(instrument) -Wl,--as-needed,-z,relro,-z,now $(LDFLAGS) -o $@ \
+  $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+
+# ---- Sources. A layer is an archive; a program is a folder with a main.c.
+
+sources.base := $(wildcard lib/base/*.c)
+sources.contract := $(wildcard lib/contract/*.c) $(GEN)/records.c $(GEN)/topics.c
+sources.wire := $(wildcard lib/wire/*.c)
+sources.stream := $(wildcard lib/stream/*.c)
+sources.producers := $(filter-out %/main.c,$(wildcard producers/*.c producers/*/*.c))
+sources.processors := $(filter-out %/main.c,$(wildcard processors/*.c processors/*/*.c))
+sources.tools := $(filter-out %/main.c tools/avrogen/%,$(wildcard tools/*/*.c))
+sources.support := $(wildcard tests/support/*.c)
+
+# What a part is linked with: itself and the layers before it, so that the linker too
+# refuses an upward call.
+links.base := base
+links.contract := contract $(links.base)
+links.wire := wire $(links.contract)
+links.stream := stream $(links.wire)
+links.producers := producers $(links.stream)
+links.processors := processors $(links.stream)
+links.tools := tools processors producers $(links.stream)
+links.fuzz := $(links.tools)
+
+objects = $(patsubst %.c,$(OBJ)/%.o,$(patsubst $(GEN)/%,gen/%,$(1)))
+archives = $(patsubst %,$(OBJ)/lib%.a,$(1))
+# Everything after base waits for the generated header; base must build without it.
+generated = $(if $(filter lib/base/% tests/unit/base/%,$(1)),,$(GEN)/records.h)
+test_cflags = $(if $(filter tests/unit/% tests/support/%,$(1)),$(cmocka_cflags))
+
+mains := $(filter-out tools/avrogen/%,\
+  $(wildcard producers/*/main.c processors/*/main.c tools/*/main.c))
+program = $(if $(filter tools/%,$(1)),,envelope-)$(subst _,-,$(notdir $(1)))
+programs := $(foreach m,$(mains),$(BIN)/$(call program,$(m:/main.c=)))
+tests := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/unit/*/test_*.c))
+fuzzers := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/fuzz/fuzz_*.c))
+benches := $(patsubst %.c,$(OBJ)/%,$(wildcard bench/*.c))
+c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) producers/*/*.$(e) \
+  processors/*.$(e) processors/*/*.$(e) tools/*/*.$(e) tests/support/*.$(e) \
+  tests/unit/*/*.$(e) tests/fuzz/*.$(e) bench/*.$(e) examples/*.$(e) examples/*/*.$(e))))
+headers := $(filter %.h,$(c_files))
+
+.PHONY: all check check-unit check-system check-layers check-headers check-install check-docs \
+  check-format format docs demo bench fuzz run-fuzzers packages install clean FORCE
+
+all: $(programs)
+
+# ---- Generated record types.
+
+avrogen_objects := $(patsubst %.c,$(BUILD)/avrogen/%.o,$(wildcard tools/avrogen/*.c) \
+  $(sources.base) $(wildcard lib/contract/canonical.c))
+schemas := schemas/topics.json $(sort $(wildcard schemas/*.avsc))
+
+$(BUILD)/avrogen/%.o: %.c
+	$(call say,CC,$< (generator))mkdir -p $(@D); $(plain_compile) -MMD -MP -c -o $@ $<
+
+$(BUILD)/avrogen/avrogen: $(avrogen_objects)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(library_libs)
+
+$(generated_files) &: $(BUILD)/avrogen/avrogen $(schemas)
+	$(call say,GEN,$(GEN))mkdir -p $(GEN); $< $(GEN) $(schemas); touch $(generated_files)
+
+# ---- Objects, archives, programs. A changed compiler or flag rebuilds the tree.
+
+$(OBJ)/flags: FORCE
+	@mkdir -p $(@D); echo '$(compile)' | cmp -s - $@ || echo '$(compile)' >$@
+
+$(OBJ)/gen/%.o: $(GEN)/%.c $(OBJ)/flags
+	$(call say,CC,$<)mkdir -p $(@D); $(compile) -MMD -MP -c -o $@ $<
+
+$(OBJ)/%.o: %.c $(OBJ)/flags | $$(call generated,$$*)
+	$(call say,CC,$<)mkdir -p $(@D); $(compile) $(call test_cflags,$*) -MMD -MP -c -o $@ $<
+
+# q, not r: two files of one name in different folders both belong into the archive.
+$(OBJ)/lib%.a: $$(call objects,$$(sources.$$*))
+	$(call say,AR,$@)mkdir -p $(@D); rm -f $@; $(AR) qcs $@ $^
+
+define program_rule
+$(BIN)/$(call program,$(1)): $(call objects,$(wildcard $(1)/*.c)) \
+    $(call archives,$(links.$(firstword $(subst /, ,$(1)))))
+	$$(call say,LINK,$$@)mkdir -p $$(@D); $$(link) $$(library_libs)
+endef
+$(foreach m,$(mains),$(eval $(call program_rule,$(m:/main.c=))))
+
+# ---- Tests.
+
+# Unit tests see each allocation through tests/support/chaos.c, which can make one fail.
+wrapped := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+layer_of = $(word 3,$(subst /, ,$(1)))
+# Files beside the tests that are no tests themselves are linked into each of them.
+helpers = $(call objects,$(filter-out $(1)/test_%,$(wildcard $(1)/*.c)))
+$(tests): $(OBJ)/%: $(OBJ)/%.o $$(call helpers,$$(*D)) $(call archives,support) \
+    $$(call archives,$$(or $$(links.$$(call layer_of,$$*)),$(links.tools)))
+	$(call say,LINK,$@)$(link) $(wrapped) $(library_libs) $(cmocka_libs)
+
+replay := $(if $(FUZZING),,$(OBJ)/tests/fuzz/replay.o)
+$(fuzzers): $(OBJ)/%: $(OBJ)/%.o $(replay) $(call archives,$(links.fuzz))
+	$(call say,LINK,$@)$(link) $(if $(FUZZING),-fsanitize=fuzzer) $(library_libs)
+
+$(benches): $(OBJ)/%: $(OBJ)/%.o $(call archives,$(links.tools))
+	$(call say,LINK,$@)$(link) $(library_libs)
+
+check:
+	deploy/install-packages check
+	$(MAKE) all
+	$(MAKE) check-unit
+	$(MAKE) check-install check-docs
+	$(MAKE) check-system
+
+check-unit: check-layers check-headers $(tests) $(fuzzers)
+	$(call say,TEST,$(words $(tests) $(fuzzers)) programs)VALGRIND=$(VALGRIND) \
+	  tests/run-unit $(tests) $(fuzzers)
+
+check-layers:
+	$(call say,CHECK,layers)tests/check-layers $(c_files)
+
+check-headers: $(patsubst %.h,$(OBJ)/%.h.ok,$(headers))
+
+# Through standard input: as a main file, a header's inline functions would be unused.
+$(OBJ)/%.h.ok: %.h $(OBJ)/flags | $$(call generated,$$*)
+	$(call say,HEADER,$<)mkdir -p $(@D); printf '#include "$<"\nextern int alone;\n' | \
+	  $(compile) -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ -x c -; touch $@
+
+check-install: all
+	MAKE='$(MAKE)' tests/check-install $(BIN)
+
+check-docs: $(BUILD)/options.md
+	diff docs/options.md $< || { echo "docs/options.md is not current: run make docs"; exit 1; }
+
+check-system: all
+	venv=$$(tests/system/prepare | sed -n 's/^venv //p'); "$$venv/bin/pytest" tests/system
+
+check-format:
+	clang-format --dry-run --Werror $(c_files)
+
+format:
+	clang-format -i $(c_files)
+
+bench: all $(benches)
+	failed=0; for bench in $(benches); do "$$bench" || failed=1; done; exit $$failed
+
+fuzz:
+	$(MAKE) FUZZING=1 CC=clang run-fuzzers
+
+run-fuzzers: $(fuzzers)
+	tests/fuzz/run $(MINUTES) $(TREE) $(fuzzers)
+
+# ---- The rest.
+
+# The reference of all options, from the tables in the programs.
+docs: $(BUILD)/options.md
+	cp $< docs/options.md
+
+$(BUILD)/options.md: $(programs)
+	$(call say,DOCS,$@){ printf '# Options\n\nWritten by `make docs` from the programs.\n'; \
+	  for program in $(sort $^); do echo; "$$program" --reference; done; } >$@
+
+demo:
+	deploy/install-packages $(if $(KAFKA),kafka,build)
+	$(MAKE) all
+	KAFKA=$(KAFKA) deploy/demo
+
+packages:
+	deploy/install-packages build
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/envelope/schemas
+	$(if $(programs),install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin)
+	install -m 644 $(schemas) $(DESTDIR)$(PREFIX)/share/envelope/schemas
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(wildcard $(patsubst %.c,$(OBJ)/%.d,$(filter %.c,$(c_files))) \
+  $(OBJ)/gen/records.d $(OBJ)/gen/topics.d $(patsubst %.h,$(OBJ)/%.h.d,$(headers)) \
+  $(avrogen_objects:.o=.d))

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A growing byte buffer with a mandatory limit.
+//
+// Appends never report failure one by one: the first one that cannot be done (limit
+// passed, or no memory) marks the buffer failed, later ones do nothing, and the caller
+// asks once at the end. Not for sharing between threads.
+#ifndef EE_BASE_BUF_H
+#define EE_BASE_BUF_H
+
+#include "base/slice.h"
+
+struct ee_buf {
+  uint8_t *data;  // owned
+  size_t size;
+  size_t capacity;
+  size_t limit;  // most bytes it may ever hold
+  bool failed;
+};
+
+void ee_buf_init(struct ee_buf *buf, size_t limit);
+// Frees the contents; the buffer may be initialised again. NULL is allowed.
+void ee_buf_release(struct ee_buf *buf);
+// Empties it and clears the failure; keeps the memory.
+void ee_buf_clear(struct ee_buf *buf);
+
+// Makes room for size more bytes and returns where they go, or NULL (failed). The
+// caller writes them and adds to buf->size.
+uint8_t *ee_buf_reserve(struct ee_buf *buf, size_t size);
+void ee_buf_append(struct ee_buf *buf, const void *data, size_t size);
+void ee_buf_byte(struct ee_buf *buf, uint8_t byte);
+void ee_buf_str(struct ee_buf *buf, struct ee_str text);
+void ee_buf_text(struct ee_buf *buf, const char *text);
+void ee_buf_printf(struct ee_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+// Compact JSON string with its quotes: escapes ", \ and control characters; bytes that
+// are not valid UTF-8 are a failure.
+void ee_buf_json_string(struct ee_buf *buf, struct ee_str text);
+
+static inline struct ee_bytes ee_buf_bytes(const struct ee_buf *buf) {
+  return (struct ee_bytes){.data = buf->data == NULL ? (const uint8_t *)"" : buf->data,
+                           .size = buf->size};
+}
+static inline struct ee_str ee_buf_view(const struct ee_buf *buf) {
+  return ee_bytes_str(ee_buf_bytes(buf));
+}
+
+#endif

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the events of all phases have in common.
+#ifndef EE_CONTRACT_EVENT_H
+#define EE_CONTRACT_EVENT_H
+
+#include "contract/catalogue.h"
+#include "records.h"
+
+// The fields every phase event begins with; a pointer to any of the six structs may be
+// read through this one (event.c asserts the layout).
+struct ee_event_head {
+  struct ee_bytes encoded;
+  struct ee_str envelope_id;
+  struct ee_str event_id;
+  struct ee_str tenant;
+  int64_t occurred_at;  // UTC microseconds
+  struct ee_str source;
+  struct ee_opt_enum sensitivity;
+};
+
+// Topics and phases have the same order: phase p lies on topic p. EE_PHASE_OTHER (a phase
+// of a newer schema) has no record type and is never found by name.
+const struct ee_record_type *ee_phase_record(enum ee_phase phase);
+// "admission" ... "annotation", and back; -1 when there is no such phase.
+const char *ee_phase_name(enum ee_phase phase);
+int ee_phase_find(struct ee_str name);
+// True for finalized, failed and released.
+bool ee_phase_terminal(enum ee_phase phase);
+
+// The higher of the event's own sensitivity and, for an admission, governance's; where
+// neither is stated, or the phase is none of the six, the highest.
+enum ee_sensitivity ee_event_sensitivity(enum ee_phase phase, const void *record);
+
+// Order of events within a phase: occurred_at, then the bytes of event_id (design,
+// section 4, join).
+int ee_event_order(const struct ee_event_head *a, const struct ee_event_head *b);
+
+#endif

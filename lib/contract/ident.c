@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Identifiers and keys: UUIDv7, SHA-256 in hex, JSON array keys and their strict reader.
+#include "contract/ident.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/time.h"
+#include "base/utf8.h"
+
+#define COUNTER_MAX 0xFFFu        // rand_a
+#define COUNTER_START_MAX 0x7FFu  // the lower half, so that there is room to count
+#define NAME_MAX_SIZE 128         // bytes of an identifier (contract)
+// Far beyond any violation's evidence: 512 events of an envelope with escaped identifiers.
+#define VIOLATION_TEXT_MAX ((size_t)1 << 20)
+// Each byte of a name may be written as \u00XX; around it ["e",""].
+#define KEY_MAX_SIZE (NAME_MAX_SIZE * 6 + 8)
+
+void ee_hex(struct ee_bytes in, char *out) {
+  static const char digits[] = "0123456789abcdef";
+  for (size_t i = 0; i < in.size; i++) {
+    *out++ = digits[in.data[i] >> 4];
+    *out++ = digits[in.data[i] & 15];
+  }
+  *out = '\0';
+}
+
+void ee_sha256(struct ee_bytes in, uint8_t out[EE_SHA256_SIZE]) {
+  crypto_hash_sha256(out, in.data, in.size);
+}
+
+void ee_uuid7_make(int64_t unix_ms, const uint8_t random[10], char out[EE_UUID_SIZE]) {
+  uint8_t bytes[16];
+  for (int i = 0; i < 6; i++)
+    bytes[i] = (uint8_t)((uint64_t)unix_ms >> (40 - 8 * i));
+  memcpy(bytes + 6, random, 10);
+  bytes[6] = (uint8_t)(0x70 | (bytes[6] & 0x0F));  // version 7
+  bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3F));  // variant 10
+  char hex[33];
+  ee_hex(ee_bytes(bytes, sizeof bytes), hex);
+  for (int i = 0; i < 32; i++) {
+    if (i == 8 || i == 12 || i == 16 || i == 20) *out++ = '-';
+    *out++ = hex[i];
+  }
+  *out = '\0';
+}
+
+static void system_random(uint8_t *out, size_t size) {
+  // Up to 256 bytes come whole or not at all; libsodium knows the older ways.
+  if (getrandom(out, size, 0) != (ssize_t)size) randombytes_buf(out, size);
+}
+
+void ee_uuid7_next(struct ee_uuid7_clock *clock, int64_t now_ms, const uint8_t random[10],
+                   char out[EE_UUID_SIZE]) {
+  if (now_ms <= clock->last_ms && clock->counter < COUNTER_MAX) {
+    clock->counter++;
+  } else {
+    clock->last_ms = now_ms > clock->last_ms ? now_ms : clock->last_ms + 1;
+    clock->counter = ((unsigned)random[0] << 8 | random[1]) & COUNTER_START_MAX;
+  }
+  uint8_t bytes[10];
+  memcpy(bytes, random, sizeof bytes);
+  bytes[0] = (uint8_t)(clock->counter >> 8);
+  bytes[1] = (uint8_t)clock->counter;
+  ee_uuid7_make(clock->last_ms, bytes, out);
+}
+
+void ee_uuid7_now(char out[EE_UUID_SIZE]) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static struct ee_uuid7_clock clock = {.last_ms = INT64_MIN};
+  uint8_t random[10];
+  system_random(random, sizeof random);
+  int64_t now_ms = ee_clock_wall_micros() / EE_MICROS_PER_MS;
+  pthread_mutex_lock(&lock);
+  ee_uuid7_next(&clock, now_ms, random, out);
+  pthread_mutex_unlock(&lock);
+}
+
+void ee_json_array(struct ee_buf *out, const struct ee_str *parts, size_t count) {
+  ee_buf_byte(out, '[');
+  for (size_t i = 0; i < count; i++) {
+    if (i != 0) ee_buf_byte(out, ',');
+    ee_buf_json_string(out, parts[i]);
+  }
+  ee_buf_byte(out, ']');
+}
+
+void ee_key_envelope(struct ee_buf *out, struct ee_str envelope_id) {
+  ee_json_array(out, (struct ee_str[]){EE_STR("e"), envelope_id}, 2);
+}
+
+void ee_key_partition(struct ee_buf *out, const char *name) {
+  ee_json_array(out, (struct ee_str[]){EE_STR("p"), ee_str(name)}, 2);
+}
+
+// The string between the quotes as it stands, when nothing in it is escaped or has to be.
+static bool plain_name(struct ee_str inner) {
+  for (size_t i = 0; i < inner.size; i++) {
+    unsigned char c = (unsigned char)inner.data[i];
+    if (c < 0x20 || c == '"' || c == '\\') return false;
+  }
+  return ee_utf8_valid(inner.data, inner.size);
+}
+
+// Takes the escapes out, and accepts only what writing the name again gives back.
+static bool escaped_name(struct ee_bytes key, char letter, struct ee_buf *scratch,
+                         struct ee_str *ret) {
+  json_t *array = json_loadb((const char *)key.data, key.size, 0, NULL);
+  const char *name = json_string_value(json_array_get(array, 1));
+  bool same = false;
+  if (name != NULL) {
+    ee_buf_clear(scratch);
+    ee_json_array(scratch, (struct ee_str[]){{.data = &letter, .size = 1}, ee_str(name)}, 2);
+    same = !scratch->failed && ee_bytes_equal(ee_buf_bytes(scratch), key);
+    ee_buf_clear(scratch);
+    ee_buf_text(scratch, name);
+    *ret = ee_buf_view(scratch);
+  }
+  json_decref(array);
+  return same;
+}
+
+bool ee_key_parse(struct ee_bytes key, char *ret_letter, struct ee_str *ret_name,
+                  struct ee_buf *scratch) {
+  static const char head[] = "[\"?\",\"", tail[] = "\"]";
+  const size_t head_size = sizeof head - 1, tail_size = sizeof tail - 1;
+  if (key.data == NULL || key.size <= head_size + tail_size || key.size > KEY_MAX_SIZE)
+    return false;
+  char letter = (char)key.data[2];
+  if (memcmp(key.data, head, 2) != 0 || memcmp(key.data + 3, head + 3, head_size - 3) != 0 ||
+      memcmp(key.data + key.size - tail_size, tail, tail_size) != 0 ||
+      (letter != 'e' && letter != 'p')) {
+    return false;
+  }
+  struct ee_str name = {.data = (const char *)key.data + head_size,
+                        .size = key.size - head_size - tail_size};
+  if (!plain_name(name) && !escaped_name(key, letter, scratch, &name)) return false;
+  if (name.size > NAME_MAX_SIZE) return false;
+  *ret_letter = letter;
+  *ret_name = name;
+  return true;
+}
+
+static int compare_texts(const void *a, const void *b) {
+  return ee_str_compare(*(const struct ee_str *)a, *(const struct ee_str *)b);
+}
+
+// The array of sorted texts, each once.
+static void distinct_array(struct ee_buf *out, const struct ee_str *texts, size_t count) {
+  ee_buf_byte(out, '[');
+  for (size_t i = 0; i < count; i++) {
+    if (i != 0 && ee_str_compare(texts[i - 1], texts[i]) == 0) continue;
+    if (i != 0) ee_buf_byte(out, ',');
+    ee_buf_json_string(out, texts[i]);
+  }
+  ee_buf_byte(out, ']');
+}
+
+bool ee_violation_id(struct ee_str kind, struct ee_str envelope_id, struct ee_str *event_ids,
+                     size_t count, char out[EE_SHA256_HEX_SIZE]) {
+  if (count > 1) qsort(event_ids, count, sizeof *event_ids, compare_texts);
+  struct ee_buf text;
+  ee_buf_init(&text, VIOLATION_TEXT_MAX);
+  ee_buf_byte(&text, '[');
+  ee_buf_json_string(&text, kind);
+  ee_buf_byte(&text, ',');
+  ee_buf_json_string(&text, envelope_id);
+  ee_buf_byte(&text, ',');
+  distinct_array(&text, event_ids, count);
+  ee_buf_byte(&text, ']');
+  bool ok = !text.failed;
+  if (ok) {
+    uint8_t digest[EE_SHA256_SIZE];
+    ee_sha256(ee_buf_bytes(&text), digest);
+    ee_hex(ee_bytes(digest, sizeof digest), out);
+  }
+  ee_buf_release(&text);
+  return ok;
+}

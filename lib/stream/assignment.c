@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+// From an offered assignment to the first step, in the order that exactly-once needs
+// (ARCHITECTURE.md, "Order at assignment"); and giving partitions up.
+#include <stdlib.h>
+
+#include "stream/runtime_impl.h"
+
+// Every input must be assigned with the same partition numbers, or an envelope's phases
+// would be read by different members.
+static bool co_partitioned(struct ee_runtime *rt, const struct ee_broker_event *event,
+                           struct ee_err *err) {
+  for (size_t i = 0; i < event->count; i++) {
+    size_t same = 0;
+    for (size_t j = 0; j < event->count; j++) {
+      same += event->partitions[j].partition == event->partitions[i].partition;
+    }
+    if (same != rt->ops->input_count) {
+      return ee_err_set(err,
+                        "partition %d is assigned of %zu input topics, not of all %zu: another "
+                        "member of the group reads other topics; stop all members, then start "
+                        "them with the same version",
+                        (int)event->partitions[i].partition, same, rt->ops->input_count);
+    }
+  }
+  return true;
+}
+
+static bool add_partition(struct ee_runtime *rt, int32_t number) {
+  if (number < 0 || number >= rt->partition_limit) return false;
+  if (rt->partitions[number] != NULL) return true;
+  rt->partitions[number] = partition_new(number);
+  if (rt->partitions[number] == NULL) return false;
+  rt->partition_count++;
+  rt->metrics->partitions[number] =
+      (struct ee_partition_metrics){.assigned = true, .lag = -1, .clock_micros = INT64_MIN};
+  return true;
+}
+
+void assignment_offered(struct ee_runtime *rt, const struct ee_broker_event *event) {
+  rt->metrics->rebalances++;
+  struct ee_err why;
+  if (!co_partitioned(rt, event, &why)) {
+    rt->broker->ops->leave(rt->broker);
+    runtime_fail(rt, "the assignment is given back: %s", why.text);
+    return;
+  }
+  for (size_t i = 0; i < event->count; i++) {
+    if (add_partition(rt, event->partitions[i].partition)) continue;
+    runtime_fail(rt, "no memory for partition %d", (int)event->partitions[i].partition);
+    return;
+  }
+  rt->broker->ops->accept(rt->broker);
+  ee_log(EE_INFO, "partitions assigned",
+         EE_LOG_WITH(EE_LOG_I("partitions", (int64_t)rt->partition_count)));
+  rt->assigned = true;
+  rt->assignment = ASSIGNMENT_OFFERED;
+}
+
+void assignment_revoked(struct ee_runtime *rt) {
+  rt->revoking = true;
+}
+
+static void release_partitions(struct ee_runtime *rt) {
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    struct partition *p = rt->partitions[i];
+    if (p == NULL) continue;
+    restore_stop(rt, p);
+    partition_free(rt, p);
+    rt->partitions[i] = NULL;
+    rt->metrics->partitions[i] = (struct ee_partition_metrics){.clock_micros = INT64_MIN};
+    struct ee_err err;
+    if (!ee_store_drop(rt->store, i, false, &err)) {
+      ee_log(EE_WARN, "a revoked partition's state was not put away",
+             EE_LOG_WITH(EE_LOG_I("partition", i), EE_LOG_S("why", ee_str(err.text))));
+    }
+  }
+  rt->partition_count = 0;
+}
+
+// Unfinished work of revoked partitions is aborted first; range assignment revokes all.
+static void revoke_turn(struct ee_runtime *rt) {
+  if (!transaction_idle(rt)) {
+    transaction_abort(rt, "partitions are revoked");
+    return;
+  }
+  if (rt->assignment_operation.pending || rt->checkpoint_operation.pending ||
+      rt->tick_operation.pending || rt->drain_operation.pending) {
+    return;
+  }
+  release_partitions(rt);
+  rt->broker->ops->relinquish(rt->broker);
+  rt->revoking = false;
+  rt->assigned = false;
+  rt->assignment = ASSIGNMENT_IDLE;
+  ee_log(EE_INFO, "partitions revoked", NULL);
+}
+
+static bool list_offsets(struct ee_runtime *rt, size_t most) {
+  free(rt->assignment_offsets);
+  rt->assignment_offsets = calloc(most == 0 ? 1 : most, sizeof *rt->assignment_offsets);
+  rt->assignment_count = 0;
+  if (rt->assignment_offsets != NULL) return true;
+  return runtime_fail(rt, "no memory for the offsets of %zu partitions", most);
+}
+
+static void list_add(struct ee_runtime *rt, enum ee_topic topic, int32_t partition) {
+  rt->assignment_offsets[rt->assignment_count++] =
+      (struct ee_tp_offset){.tp = {topic, partition}, .offset = EE_OFFSET_NONE};
+}
+
+typedef bool wanted_input(const struct partition *p, enum ee_topic topic);
+
+static bool every_input(const struct partition *p, enum ee_topic topic) {
+  (void)topic;
+  return p->state == PARTITION_RESTORING;
+}
+
+static bool without_commit(const struct partition *p, enum ee_topic topic) {
+  return p->state == PARTITION_RESTORING && p->inputs[topic].committed == EE_OFFSET_NONE;
+}
+
+static bool list_inputs(struct ee_runtime *rt, wanted_input *wanted) {
+  if (!list_offsets(rt, rt->partition_count * rt->ops->input_count)) return false;
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    if (rt->partitions[i] == NULL) continue;
+    for (size_t j = 0; j < rt->ops->input_count; j++) {
+      enum ee_topic topic = rt->ops->inputs[j];
+      if (wanted(rt->partitions[i], topic)) list_add(rt, topic, i);
+    }
+  }
+  return true;
+}
+
+static bool list_changelogs(struct ee_runtime *rt) {
+  if (!list_offsets(rt, rt->partition_count * rt->ops->changelog_count)) return false;
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    if (rt->partitions[i] == NULL || rt->partitions[i]->state != PARTITION_RESTORING) continue;
+    for (size_t j = 0; j < rt->ops->changelog_count; j++) {
+      list_add(rt, rt->ops->changelogs[j].topic, i);
+    }
+  }
+  return true;
+}
+
+static void ask(struct ee_runtime *rt, enum assignment_step step, enum ee_operation_kind kind) {
+  rt->assignment = step;
+  rt->assignment_operation.isolation = EE_READ_UNCOMMITTED;
+  runtime_begin(rt, &rt->assignment_operation, kind, rt->assignment_offsets, rt->assignment_count);
+}
+
+static bool any_state(const struct ee_runtime *rt, const struct partition *p) {
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    if (p->changelogs[i].end > 0) return true;
+  }
+  return false;
+}
+
+// A group without offsets over logs that retention has cut, beside derived topics that
+// hold results of the whole: going on would rewrite them from a part.
+static bool truncated_reset(const struct ee_runtime *rt, const struct partition *p) {
+  if (rt->settings.accept_truncated || !any_state(rt, p)) return false;
+  for (size_t i = 0; i < rt->ops->input_count; i++) {
+    const struct input_position *input = &p->inputs[rt->ops->inputs[i]];
+    if (input->committed == EE_OFFSET_NONE && input->log_start > 0) return true;
+  }
+  return false;
+}
+
+static void begin_restores(struct ee_runtime *rt) {
+  rt->assignment = ASSIGNMENT_READING;
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    struct partition *p = rt->partitions[i];
+    if (p == NULL || p->state != PARTITION_RESTORING) continue;
+    if (truncated_reset(rt, p)) {
+      runtime_fail(rt,
+                   "partition %d: the group has no committed offsets, retention has cut the "
+                   "input topics and the derived topics hold earlier results; start with "
+                   "--accept-truncated to rebuild them from what is left",
+                   (int)i);
+      return;
+    }
+    if (restore_begin(rt, p)) continue;
+    runtime_fail(rt, "partition %d cannot be restored: %s", (int)i, rt->trouble.text);
+    return;
+  }
+}
+
+static void start_partitions(struct ee_runtime *rt) {
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    struct partition *p = rt->partitions[i];
+    if (p == NULL || p->state != PARTITION_RESTORING) continue;
+    if (!partition_start(rt, p)) {
+      runtime_fail(rt, "partition %d cannot start: %s", (int)i, rt->trouble.text);
+      return;
+    }
+    p->state = PARTITION_RUNNING;
+    rt->metrics->partitions[i].running = true;
+  }
+  rt->assignment = ASSIGNMENT_IDLE;
+  ee_log(EE_INFO, "partitions run",
+         EE_LOG_WITH(EE_LOG_I("partitions", (int64_t)rt->partition_count),
+                     EE_LOG_I("restored_records", (int64_t)rt->metrics->restored_records)));
+}
+
+static void reading_turn(struct ee_runtime *rt) {
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    struct partition *p = rt->partitions[i];
+    if (p == NULL || p->state != PARTITION_RESTORING) continue;
+    if (!restore_done(rt, p)) return;
+  }
+  if (rt->ops->uses_policy && !rt->policy.complete) return;
+  start_partitions(rt);
+}
+
+void assignment_turn(struct ee_runtime *rt) {
+  if (rt->revoking) {
+    revoke_turn(rt);
+    return;
+  }
+  if (rt->assignment_operation.pending || rt->now_ms < rt->retry_at_ms) return;
+  switch (rt->assignment) {
+    case ASSIGNMENT_IDLE:
+      break;
+    case ASSIGNMENT_OFFERED:
+      if (!transaction_idle(rt)) break;
+      if (list_inputs(rt, every_input)) ask(rt, ASSIGNMENT_COMMITTED, EE_OP_COMMITTED);
+      break;
+    case ASSIGNMENT_COMMITTED:
+      ask(rt, ASSIGNMENT_COMMITTED, EE_OP_COMMITTED);
+      break;
+    case ASSIGNMENT_STARTS:
+      ask(rt, ASSIGNMENT_STARTS, EE_OP_START);
+      break;
+    case ASSIGNMENT_END:
+      ask(rt, ASSIGNMENT_END, EE_OP_END);
+      break;
+    case ASSIGNMENT_READING:
+      reading_turn(rt);
+      break;
+  }
+}
+
+static void take_offsets(struct ee_runtime *rt, enum assignment_step step) {
+  for (size_t i = 0; i < rt->assignment_count; i++) {
+    struct ee_tp_offset *answer = &rt->assignment_offsets[i];
+    struct partition *p = runtime_partition(rt, answer->tp.partition);
+    if (p == NULL) continue;
+    if (step == ASSIGNMENT_COMMITTED) {
+      p->inputs[answer->tp.topic].committed = answer->offset;
+      p->inputs[answer->tp.topic].log_start = 0;
+    } else if (step == ASSIGNMENT_STARTS) {
+      p->inputs[answer->tp.topic].log_start = answer->offset;
+    } else {
+      for (size_t j = 0; j < rt->ops->changelog_count; j++) {
+        if (rt->ops->changelogs[j].topic == answer->tp.topic) p->changelogs[j].end = answer->offset;
+      }
+    }
+  }
+}
+
+void assignment_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  if (rt->revoking) return;
+  if (operation->outcome == EE_FATAL || operation->outcome == EE_FENCED) {
+    runtime_fail(rt, "%s", operation->err.text);
+    return;
+  }
+  if (operation->outcome != EE_DONE) {
+    rt->trouble = operation->err;
+    rt->retry_at_ms = rt->now_ms + RETRY_MS;
+    return;
+  }
+  take_offsets(rt, rt->assignment);
+  switch (rt->assignment) {
+    case ASSIGNMENT_COMMITTED:
+      if (!list_inputs(rt, without_commit)) return;
+      if (rt->assignment_count > 0) {
+        ask(rt, ASSIGNMENT_STARTS, EE_OP_START);
+        return;
+      }
+      if (list_changelogs(rt)) ask(rt, ASSIGNMENT_END, EE_OP_END);
+      return;
+    case ASSIGNMENT_STARTS:
+      if (list_changelogs(rt)) ask(rt, ASSIGNMENT_END, EE_OP_END);
+      return;
+    case ASSIGNMENT_END:
+      begin_restores(rt);
+      return;
+    default:
+      return;
+  }
+}
+
+void assignment_again(struct ee_runtime *rt) {
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    struct partition *p = rt->partitions[i];
+    if (p == NULL) continue;
+    restore_stop(rt, p);
+    p->state = PARTITION_RESTORING;
+    rt->metrics->partitions[i].running = false;
+  }
+  if (rt->partition_count > 0) rt->assignment = ASSIGNMENT_OFFERED;
+}
+
+void assignment_release(struct ee_runtime *rt) {
+  for (int32_t i = 0; rt->partitions != NULL && i < rt->partition_limit; i++) {
+    partition_free(rt, rt->partitions[i]);
+  }
+  free(rt->partitions);
+  free(rt->assignment_offsets);
+}

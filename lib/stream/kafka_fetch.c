@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading partitions: wanted state, brought about once a turn by incremental assignment;
+// then the batch, from which is dropped what no longer belongs.
+//
+// A restart is an unassignment and an assignment rather than a seek: those are queued by
+// librdkafka whatever state the partition is in, a seek is refused in some of them.
+#include "stream/kafka_fetch.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "stream/kafka_class.h"
+
+struct ee_kafka_partition {
+  struct ee_tp tp;
+  int64_t from;      // where it was started
+  int64_t position;  // next to report
+  bool wanted;
+  bool restart;  // wanted from `from`, whatever has been fetched
+  bool pause;    // wanted
+  bool live;     // assigned in librdkafka
+  bool paused;   // in librdkafka
+  bool changed;  // in the list
+  struct ee_kafka_partition *next;
+};
+
+bool ee_kafka_fetch_new(struct ee_kafka_shared *shared, struct ee_kafka_fetch **ret,
+                        struct ee_err *err) {
+  struct ee_kafka_fetch *fetch = calloc(1, sizeof(*fetch));
+  if (fetch == NULL) return ee_err_set(err, "no memory for the consumer");
+  if (!ee_kafka_handle_new(shared, EE_KAFKA_FETCHER, &fetch->handle, err)) {
+    free(fetch);
+    return false;
+  }
+  *ret = fetch;
+  return true;
+}
+
+void ee_kafka_fetch_free(struct ee_kafka_fetch *fetch) {
+  if (fetch == NULL) return;
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    for (int32_t i = 0; i < fetch->counts[topic]; i++)
+      free(fetch->parts[topic][i]);
+    free(fetch->parts[topic]);
+  }
+  free(fetch);
+}
+
+// ---- What is wanted.
+
+static struct ee_kafka_partition *find(const struct ee_kafka_fetch *fetch, struct ee_tp tp) {
+  if (tp.partition < 0 || tp.partition >= fetch->counts[tp.topic]) return NULL;
+  return fetch->parts[tp.topic][tp.partition];
+}
+
+static bool grow(struct ee_kafka_fetch *fetch, struct ee_tp tp) {
+  if (tp.partition < 0 || tp.partition >= EE_KAFKA_PARTITION_MAX) return false;
+  int32_t count = fetch->counts[tp.topic];
+  if (tp.partition < count) return true;
+  int32_t wanted = tp.partition + 16;
+  struct ee_kafka_partition **parts =
+      realloc(fetch->parts[tp.topic], (size_t)wanted * sizeof(*parts));
+  if (parts == NULL) return false;
+  for (int32_t i = count; i < wanted; i++)
+    parts[i] = NULL;
+  fetch->parts[tp.topic] = parts;
+  fetch->counts[tp.topic] = wanted;
+  return true;
+}
+
+static struct ee_kafka_partition *find_or_make(struct ee_kafka_fetch *fetch, struct ee_tp tp) {
+  struct ee_kafka_partition *part = find(fetch, tp);
+  if (part != NULL) return part;
+  part = grow(fetch, tp) ? calloc(1, sizeof(*part)) : NULL;
+  if (part == NULL) {
+    ee_kafka_notice(&fetch->handle->shared->notices, EE_FATAL, "no memory to read %s [%d]",
+                    fetch->handle->shared->names[tp.topic], (int)tp.partition);
+    return NULL;
+  }
+  part->tp = tp;
+  fetch->parts[tp.topic][tp.partition] = part;
+  return part;
+}
+
+static void mark(struct ee_kafka_fetch *fetch, struct ee_kafka_partition *part) {
+  if (part->changed) return;
+  part->changed = true;
+  part->next = fetch->changed;
+  fetch->changed = part;
+}
+
+void ee_kafka_fetch_start(struct ee_kafka_fetch *fetch, struct ee_tp tp, int64_t offset) {
+  struct ee_kafka_partition *part = find_or_make(fetch, tp);
+  if (part == NULL) return;
+  part->wanted = true;
+  part->restart = true;
+  part->pause = false;
+  part->from = part->position = offset;
+  mark(fetch, part);
+}
+
+void ee_kafka_fetch_stop(struct ee_kafka_fetch *fetch, struct ee_tp tp) {
+  struct ee_kafka_partition *part = find(fetch, tp);
+  if (part == NULL) return;
+  part->wanted = false;
+  mark(fetch, part);
+}
+
+void ee_kafka_fetch_pause(struct ee_kafka_fetch *fetch, struct ee_tp tp, bool paused) {
+  struct ee_kafka_partition *part = find(fetch, tp);
+  if (part == NULL || !part->wanted) return;
+  part->pause = paused;
+  mark(fetch, part);
+}
+
+int64_t ee_kafka_fetch_position(const struct ee_kafka_fetch *fetch, struct ee_tp tp) {
+  const struct ee_kafka_partition *part = find(fetch, tp);
+  return part == NULL || !part->wanted ? EE_OFFSET_NONE : part->position;
+}
+
+int64_t ee_kafka_fetch_lag(const struct ee_kafka_fetch *fetch, struct ee_tp tp) {
+  const struct ee_kafka_partition *part = find(fetch, tp);
+  if (part == NULL || !part->live || part->position < 0) return -1;
+  // What the last fetch said, no round trip; on a read_committed consumer the last
+  // stable offset.
+  int64_t low = -1, high = -1;
+  if (rd_kafka_get_watermark_offsets(fetch->handle->rk, fetch->handle->shared->names[tp.topic],
+                                     tp.partition, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      high < 0) {
+    return -1;
+  }
+  return high > part->position ? high - part->position : 0;
+}
+
+// ---- Bringing it about.
+
+typedef bool ee_kafka_chooses(const struct ee_kafka_partition *part);
+
+static bool leaves(const struct ee_kafka_partition *part) {
+  return part->live && (!part->wanted || part->restart);
+}
+// A partition that leaves is resumed first: librdkafka would remember that it was paused.
+static bool resumes(const struct ee_kafka_partition *part) {
+  return part->paused && (leaves(part) || !part->pause);
+}
+static bool joins(const struct ee_kafka_partition *part) {
+  return part->wanted && !part->live;
+}
+static bool pauses(const struct ee_kafka_partition *part) {
+  return part->live && part->pause && !part->paused;
+}
+
+// NULL when nothing is chosen.
+static rd_kafka_topic_partition_list_t *choose(const struct ee_kafka_fetch *fetch,
+                                               ee_kafka_chooses *chosen) {
+  rd_kafka_topic_partition_list_t *list = NULL;
+  for (const struct ee_kafka_partition *p = fetch->changed; p != NULL; p = p->next) {
+    if (!chosen(p)) continue;
+    if (list == NULL) list = rd_kafka_topic_partition_list_new(16);
+    const char *name = fetch->handle->shared->names[p->tp.topic];
+    rd_kafka_topic_partition_list_add(list, name, p->tp.partition)->offset =
+        p->from < 0 ? RD_KAFKA_OFFSET_BEGINNING : p->from;
+  }
+  return list;
+}
+
+static void check(struct ee_kafka_fetch *fetch, const char *what, rd_kafka_error_t *error) {
+  if (error == NULL) return;
+  ee_kafka_notice(&fetch->handle->shared->notices, EE_FATAL, "%s partitions to read: %s", what,
+                  rd_kafka_error_string(error));
+  rd_kafka_error_destroy(error);
+}
+
+static void resume_chosen(struct ee_kafka_fetch *fetch) {
+  rd_kafka_topic_partition_list_t *list = choose(fetch, resumes);
+  if (list == NULL) return;
+  rd_kafka_resume_partitions(fetch->handle->rk, list);
+  rd_kafka_topic_partition_list_destroy(list);
+  for (struct ee_kafka_partition *p = fetch->changed; p != NULL; p = p->next) {
+    if (resumes(p)) p->paused = false;
+  }
+}
+
+static void remove_chosen(struct ee_kafka_fetch *fetch) {
+  rd_kafka_topic_partition_list_t *list = choose(fetch, leaves);
+  if (list == NULL) return;
+  check(fetch, "removing", rd_kafka_incremental_unassign(fetch->handle->rk, list));
+  rd_kafka_topic_partition_list_destroy(list);
+  for (struct ee_kafka_partition *p = fetch->changed; p != NULL; p = p->next) {
+    if (leaves(p)) p->live = false;
+  }
+}
+
+static void add_chosen(struct ee_kafka_fetch *fetch) {
+  rd_kafka_topic_partition_list_t *list = choose(fetch, joins);
+  if (list == NULL) return;
+  check(fetch, "adding", rd_kafka_incremental_assign(fetch->handle->rk, list));
+  rd_kafka_topic_partition_list_destroy(list);
+  for (struct ee_kafka_partition *p = fetch->changed; p != NULL; p = p->next) {
+    if (!joins(p)) continue;
+    p->live = true;
+    p->restart = false;
+  }
+}
+
+static void pause_chosen(struct ee_kafka_fetch *fetch) {
+  rd_kafka_topic_partition_list_t *list = choose(fetch, pauses);
+  if (list == NULL) return;
+  rd_kafka_pause_partitions(fetch->handle->rk, list);
+  rd_kafka_topic_partition_list_destroy(list);
+  for (struct ee_kafka_partition *p = fetch->changed; p != NULL; p = p->next) {
+    if (pauses(p)) p->paused = true;
+  }
+}
+
+static void bring_about(struct ee_kafka_fetch *fetch) {
+  resume_chosen(fetch);
+  remove_chosen(fetch);
+  add_chosen(fetch);
+  pause_chosen(fetch);
+  while (fetch->changed != NULL) {
+    struct ee_kafka_partition *part = fetch->changed;
+    fetch->changed = part->next;
+    part->changed = false;
+  }
+}
+
+// ---- What has arrived.
+
+// Batches have runs of one topic: its name is looked up once a run.
+struct topic_memo {
+  const rd_kafka_topic_t *rkt;
+  int topic;
+};
+
+static struct ee_kafka_partition *partition_of(const struct ee_kafka_fetch *fetch,
+                                               const rd_kafka_message_t *message,
+                                               struct topic_memo *memo) {
+  if (message->rkt == NULL) return NULL;
+  if (message->rkt != memo->rkt) {
+    memo->rkt = message->rkt;
+    memo->topic = ee_kafka_topic_of(fetch->handle->shared, rd_kafka_topic_name(message->rkt));
+  }
+  if (memo->topic < 0) return NULL;
+  return find(fetch, (struct ee_tp){(enum ee_topic)memo->topic, message->partition});
+}
+
+static void report_error(struct ee_kafka_fetch *fetch, const rd_kafka_message_t *message) {
+  struct ee_kafka_notices *notices = &fetch->handle->shared->notices;
+  const char *topic = message->rkt == NULL ? "" : rd_kafka_topic_name(message->rkt);
+  struct ee_kafka_fault fault = {.code = message->err};
+  enum ee_outcome_class outcome = ee_kafka_classify(EE_KAFKA_FETCH, fault);
+  if (message->rkt == NULL) {
+    ee_kafka_notice(notices, outcome, "reading: %s", rd_kafka_message_errstr(message));
+  } else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+             message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+    ee_kafka_notice(notices, outcome,
+                    "%s [%d]: there is no record at offset %" PRId64
+                    ": retention has cut the log, or the topic was made anew. Reset the group, or "
+                    "use --accept-truncated (%s)",
+                    topic, (int)message->partition, message->offset,
+                    rd_kafka_message_errstr(message));
+  } else {
+    ee_kafka_notice(notices, outcome, "%s [%d] at offset %" PRId64 ": %s", topic,
+                    (int)message->partition, message->offset, rd_kafka_message_errstr(message));
+  }
+}
+
+// True: the position has moved.
+static bool take_error(struct ee_kafka_fetch *fetch, struct ee_kafka_partition *part,
+                       const rd_kafka_message_t *message) {
+  if (message->err == RD_KAFKA_RESP_ERR__FATAL) {
+    ee_kafka_handle_fatal(fetch->handle);
+    return false;
+  }
+  if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    if (part == NULL || part->live) report_error(fetch, message);
+    return false;
+  }
+  ee_kafka_notice_healed(&fetch->handle->shared->notices, EE_KAFKA_BROKERS_AWAY);
+  if (part == NULL || !part->live || message->offset <= part->position) return false;
+  part->position = message->offset;
+  return true;
+}
+
+static struct ee_message convert(struct ee_tp tp, rd_kafka_message_t *from) {
+  rd_kafka_timestamp_type_t type;
+  int64_t timestamp = rd_kafka_message_timestamp(from, &type);
+  return (struct ee_message){
+      .tp = tp,
+      .offset = from->offset,
+      .timestamp_ms = timestamp,
+      .append_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME,
+      .key = {.data = from->key, .size = from->key_len},
+      .value = {.data = from->payload, .size = from->len},
+      .owner = from,
+  };
+}
+
+size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, bool *ret_moved) {
+  if (fetch->changed != NULL) bring_about(fetch);
+  *ret_moved = false;
+  ssize_t got = rd_kafka_consume_batch_queue(fetch->handle->queue, 0, fetch->batch, EE_KAFKA_BATCH);
+  struct topic_memo memo = {.rkt = NULL};
+  size_t kept = 0;
+  for (ssize_t i = 0; i < got; i++) {
+    rd_kafka_message_t *message = fetch->batch[i];
+    struct ee_kafka_partition *part = partition_of(fetch, message, &memo);
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      *ret_moved |= take_error(fetch, part, message);
+      rd_kafka_message_destroy(message);
+      continue;
+    }
+    // librdkafka drops what is from before a change; this is the second lock on that door.
+    if (part == NULL || !part->live || message->offset < part->position) {
+      rd_kafka_message_destroy(message);
+      continue;
+    }
+    part->position = message->offset + 1;
+    fetch->messages[kept++] = convert(part->tp, message);
+  }
+  fetch->outstanding += kept;
+  if (kept > 0) ee_kafka_notice_healed(&fetch->handle->shared->notices, EE_KAFKA_BROKERS_AWAY);
+  return kept;
+}
+
+void ee_kafka_fetch_give_back(struct ee_kafka_fetch *fetch, struct ee_message *message) {
+  if (message->owner == NULL) return;
+  rd_kafka_message_destroy(message->owner);
+  message->owner = NULL;
+  fetch->outstanding--;
+}
+
+struct ee_bytes ee_kafka_fetch_header(const struct ee_message *message, const char *name) {
+  rd_kafka_headers_t *headers;
+  const void *value;
+  size_t size;
+  if (rd_kafka_message_headers(message->owner, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return ee_bytes(NULL, 0);
+  }
+  return ee_bytes(value, size);
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Troubles on their way to the next poll: a small bounded ring that any thread may fill.
+// What lasts (brokers away) is said once, and again only after it has healed.
+#ifndef EE_STREAM_KAFKA_NOTICE_H
+#define EE_STREAM_KAFKA_NOTICE_H
+
+#include <pthread.h>
+
+#include "stream/broker.h"
+
+#define EE_KAFKA_NOTICES 16
+
+enum ee_kafka_ailment { EE_KAFKA_BROKERS_AWAY, EE_KAFKA_TICKS_FAIL, EE_KAFKA_AILMENTS };
+
+struct ee_kafka_notice {
+  enum ee_outcome_class outcome;
+  struct ee_err err;
+};
+
+struct ee_kafka_notices {
+  pthread_mutex_t lock;
+  int wake_fd;  // borrowed eventfd, written at each push
+  struct ee_kafka_notice ring[EE_KAFKA_NOTICES];
+  size_t first, count;
+  bool ailing[EE_KAFKA_AILMENTS];
+};
+
+void ee_kafka_notices_init(struct ee_kafka_notices *notices, int wake_fd);
+void ee_kafka_notices_release(struct ee_kafka_notices *notices);
+
+// When the ring is full, a RETRY is lost and anything worse takes the newest one's place.
+void ee_kafka_notice(struct ee_kafka_notices *notices, enum ee_outcome_class outcome,
+                     const char *format, ...) __attribute__((format(printf, 3, 4)));
+// A RETRY, if it is not known already.
+void ee_kafka_notice_ailment(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment,
+                             const char *format, ...) __attribute__((format(printf, 3, 4)));
+void ee_kafka_notice_healed(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment);
+// False: there is none.
+bool ee_kafka_notice_take(struct ee_kafka_notices *notices, struct ee_kafka_notice *ret);
+
+// Makes poll(2) on an eventfd return.
+void ee_kafka_wake(int fd);
+
+#endif

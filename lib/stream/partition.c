@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+// One partition: its queues, which record is stepped next, and the tick being applied.
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "contract/ident.h"
+#include "stream/runtime_impl.h"
+
+#define STATE_KEY "[\"p\",\"clock\"]"
+
+struct partition *partition_new(int32_t number) {
+  struct partition *p = calloc(1, sizeof *p);
+  if (p == NULL) return NULL;
+  p->number = number;
+  p->clock = INT64_MIN;
+  p->judge_from = INT64_MIN;
+  p->newest_tick = INT64_MIN;
+  p->tick_read_ms = INT64_MIN;
+  return p;
+}
+
+static struct ee_message *queue_head(struct queue *queue) {
+  return queue->count == 0 ? NULL : &queue->items[queue->head];
+}
+
+static void queue_drop(struct ee_runtime *rt, struct queue *queue) {
+  rt->broker->ops->free_message(rt->broker, &queue->items[queue->head]);
+  queue->head = (queue->head + 1) % queue->capacity;
+  queue->count--;
+}
+
+static void queue_clear(struct ee_runtime *rt, struct queue *queue) {
+  while (queue->count > 0)
+    queue_drop(rt, queue);
+}
+
+void partition_free(struct ee_runtime *rt, struct partition *p) {
+  if (p == NULL) return;
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    queue_clear(rt, &p->queues[topic]);
+    free(p->queues[topic].items);
+  }
+  free(p);
+}
+
+static bool queue_grow(struct queue *queue) {
+  size_t capacity = queue->capacity == 0 ? 64 : queue->capacity * 2;
+  struct ee_message *items = calloc(capacity, sizeof *items);
+  if (items == NULL) return false;
+  for (size_t i = 0; i < queue->count; i++) {
+    items[i] = queue->items[(queue->head + i) % queue->capacity];
+  }
+  free(queue->items);
+  queue->items = items;
+  queue->head = 0;
+  queue->capacity = capacity;
+  return true;
+}
+
+// Takes the message whatever happens.
+bool partition_queue(struct ee_runtime *rt, struct partition *p, struct ee_message *message) {
+  struct queue *queue = &p->queues[message->tp.topic];
+  if (queue->count == queue->capacity && !queue_grow(queue)) {
+    rt->broker->ops->free_message(rt->broker, message);
+    return false;
+  }
+  queue->items[(queue->head + queue->count++) % queue->capacity] = *message;
+  if (!queue->paused && queue->count >= QUEUE_HIGH) {
+    rt->broker->ops->pause(rt->broker, message->tp);
+    queue->paused = true;
+  }
+  return true;
+}
+
+static void resume_when_low(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
+  struct queue *queue = &p->queues[topic];
+  if (!queue->paused || queue->count > QUEUE_LOW) return;
+  rt->broker->ops->resume(rt->broker, (struct ee_tp){topic, p->number});
+  queue->paused = false;
+}
+
+bool partition_start(struct ee_runtime *rt, struct partition *p) {
+  p->tick_loaded = false;
+  p->tick_applying = false;
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    if (!rt->is_input[topic]) continue;
+    struct input_position *input = &p->inputs[topic];
+    queue_clear(rt, &p->queues[topic]);
+    p->queues[topic].paused = false;
+    input->dirty = false;
+    input->next = input->committed == EE_OFFSET_NONE ? EE_OFFSET_EARLIEST : input->committed;
+    rt->broker->ops->start(rt->broker, (struct ee_tp){(enum ee_topic)topic, p->number},
+                           input->next);
+  }
+  return partition_load_state(rt, p);
+}
+
+// Reads the partition's clock back from the state changelog's record.
+bool partition_load_state(struct ee_runtime *rt, struct partition *p) {
+  const struct ee_record_type *type =
+      ee_topics[rt->ops->changelogs[rt->ops->state_changelog].topic].value;
+  struct ee_store_key key = {.partition = p->number,
+                             .changelog = rt->ops->state_changelog,
+                             .key = ee_str_bytes(EE_STR(STATE_KEY))};
+  struct ee_bytes value;
+  p->clock = INT64_MIN;
+  p->judge_from = INT64_MIN;
+  if (!ee_store_get(rt->store, key, &value, &rt->trouble)) return false;
+  if (value.data == NULL) return true;
+  void *record = ee_arena_alloc(&rt->arena, type->size);
+  struct ee_fault fault;
+  if (record == NULL || !ee_decode(ee_plan_own(type), value, &rt->arena, record, &fault)) {
+    ee_arena_clear(&rt->arena);
+    return ee_err_set(&rt->trouble, "partition %d: the stored clock cannot be read",
+                      (int)p->number);
+  }
+  const struct ee_partition_state *state =
+      *(const struct ee_partition_state *const *)((const char *)record + type->fields[0].offset);
+  if (state != NULL && state->clock.present) p->clock = state->clock.value;
+  if (state != NULL && state->judge_from.present) p->judge_from = state->judge_from.value;
+  ee_arena_clear(&rt->arena);
+  return true;
+}
+
+static bool save_state(struct ee_step *step, struct partition *p) {
+  struct ee_runtime *rt = step->rt;
+  uint8_t changelog = rt->ops->state_changelog;
+  const struct ee_record_type *type = ee_topics[rt->ops->changelogs[changelog].topic].value;
+  void *record = ee_arena_alloc(&rt->arena, type->size);
+  if (record == NULL) return ee_err_set(&step->err, "no memory for the partition's state");
+  struct ee_partition_state state;
+  ee_record_init(type, record);
+  ee_record_init(&ee_partition_state_type, &state);
+  state.clock = (struct ee_opt_long){.present = p->clock != INT64_MIN, .value = p->clock};
+  state.judge_from =
+      (struct ee_opt_long){.present = p->judge_from != INT64_MIN, .value = p->judge_from};
+  *(struct ee_partition_state **)((char *)record + type->fields[0].offset) = &state;
+  ee_buf_clear(&rt->value);
+  ee_encode(type, record, &rt->value);
+  if (rt->value.failed) return ee_err_set(&step->err, "no memory for the partition's state");
+  return ee_step_put(step, changelog, ee_str_bytes(EE_STR(STATE_KEY)), ee_buf_bytes(&rt->value),
+                     EE_NEVER);
+}
+
+static void advance(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
+  struct input_position *input = &p->inputs[topic];
+  input->next = p->queues[topic].items[p->queues[topic].head].offset + 1;
+  input->dirty = true;
+  transaction_note(rt);
+  queue_drop(rt, &p->queues[topic]);
+  resume_when_low(rt, p, topic);
+}
+
+// The newest append time at a log start that retention has moved (design, "Time").
+static bool note_log_start(struct ee_step *step, struct partition *p,
+                           const struct ee_message *message) {
+  struct input_position *input = &p->inputs[message->tp.topic];
+  if (input->next != EE_OFFSET_EARLIEST || input->log_start == 0) return true;
+  int64_t at = message->timestamp_ms * EE_MICROS_PER_MS;
+  if (message->tp.topic > EE_TOPIC_OBLIGATION || at <= p->judge_from) return true;
+  char text[EE_RFC3339_SIZE];
+  ee_time_print(at, text);
+  p->judge_from = at;
+  ee_log(EE_WARN, "the log has been cut by retention; envelopes with older events are not judged",
+         EE_LOG_WITH(EE_LOG_S("topic", ee_str(ee_topics[message->tp.topic].name)),
+                     EE_LOG_I("partition", p->number), EE_LOG_S("older_than", ee_str(text))));
+  return save_state(step, p);
+}
+
+static bool step_record(struct ee_step *step, struct partition *p, const struct ee_message *message,
+                        void *record, struct ee_bytes avro) {
+  struct ee_runtime *rt = step->rt;
+  int64_t appended = message->timestamp_ms * EE_MICROS_PER_MS;
+  struct ee_input input = {.topic = message->tp.topic,
+                           .partition = p->number,
+                           .offset = message->offset,
+                           .timestamp = appended,
+                           .record = record,
+                           .avro = avro};
+  if (rt->ops->uses_policy) input.policy = policy_in_force(rt, appended);
+  rt->metrics->events[message->tp.topic]++;
+  return rt->ops->step(rt->processor->self, step, &input);
+}
+
+enum stepped { STEPPED, STEP_WAITS, STEP_FAILED };
+
+static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
+  struct ee_message *message = queue_head(&p->queues[topic]);
+  if (rt->ops->uses_policy && !policy_known(rt, message->timestamp_ms * EE_MICROS_PER_MS)) {
+    rt->metrics->waits_policy++;
+    return STEP_WAITS;
+  }
+  void *record = NULL;
+  struct ee_bytes avro = {0};
+  struct ee_fault fault = {0};
+  enum intake intake = intake_decode(rt, message, &record, &avro, &fault);
+  if (intake == INTAKE_WAIT) {
+    rt->metrics->waits_registry++;
+    ee_arena_clear(&rt->arena);
+    return STEP_WAITS;
+  }
+  struct ee_step step;
+  step_init(&step, rt, p, message);
+  bool done = note_log_start(&step, p, message);
+  if (done && intake == INTAKE_REFUSED) done = intake_dead_letter(rt, message, &fault);
+  if (done && intake == INTAKE_STEP) done = step_record(&step, p, message, record, avro);
+  if (done) {
+    advance(rt, p, topic);
+  } else {
+    rt->trouble = step.err;
+    ee_err_prefix(&rt->trouble, "%s partition %d offset %lld", ee_topics[topic].name,
+                  (int)p->number, (long long)message->offset);
+  }
+  step_release(&step);
+  ee_arena_clear(&rt->arena);
+  return done ? STEPPED : STEP_FAILED;
+}
+
+bool partition_reached(struct ee_runtime *rt, const struct partition *p, enum ee_topic topic,
+                       int64_t offset) {
+  const struct queue *queue = &p->queues[topic];
+  if (queue->count > 0) return queue->items[queue->head].offset >= offset;
+  if (p->inputs[topic].next >= offset) return true;
+  return rt->broker->ops->position(rt->broker, (struct ee_tp){topic, p->number}) >= offset;
+}
+
+static void load_offsets(struct ee_runtime *rt, struct partition *p, const struct ee_tick *tick) {
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    p->tick_offsets[topic] = INT64_MAX;
+    struct ee_str name = rt->broker->ops->topic_name(rt->broker, (enum ee_topic)topic);
+    for (size_t i = 0; i < tick->offsets.count; i++) {
+      if (ee_str_equal(tick->offsets.entries[i].key, name)) {
+        p->tick_offsets[topic] = tick->offsets.entries[i].value;
+      }
+    }
+  }
+}
+
+// True if the tick is to be applied: it moves the clock, and no log begins above it.
+static bool tick_counts(const struct ee_runtime *rt, const struct partition *p,
+                        const struct ee_tick *tick) {
+  if (!tick->as_of.present || tick->as_of.value <= p->clock) return false;
+  if (tick->as_of.value <= p->judge_from) return false;
+  for (int topic = 0; topic <= EE_TOPIC_OBLIGATION; topic++) {
+    if (rt->is_input[topic] && p->tick_offsets[topic] < p->inputs[topic].log_start) return false;
+  }
+  return true;
+}
+
+// Looks at the tick at the head of its queue. STEPPED: it was passed over.
+static enum stepped load_tick(struct ee_runtime *rt, struct partition *p) {
+  struct ee_message *message = queue_head(&p->queues[EE_TOPIC_TICK]);
+  void *record = NULL;
+  struct ee_bytes avro;
+  struct ee_fault fault = {0};
+  enum intake intake = intake_decode(rt, message, &record, &avro, &fault);
+  if (intake == INTAKE_WAIT) {
+    ee_arena_clear(&rt->arena);
+    return STEP_WAITS;
+  }
+  if (intake == INTAKE_STEP) {
+    const struct ee_tick *tick = record;
+    load_offsets(rt, p, tick);
+    if (tick_counts(rt, p, tick)) {
+      p->tick_clock = tick->as_of.value;
+      p->tick_loaded = true;
+      p->tick_message = *message;
+      ee_arena_clear(&rt->arena);
+      return STEP_WAITS;
+    }
+  } else if (!intake_dead_letter(rt, message, &fault)) {
+    ee_arena_clear(&rt->arena);
+    ee_err_set(&rt->trouble, "no memory for a dead letter");
+    return STEP_FAILED;
+  }
+  ee_arena_clear(&rt->arena);
+  advance(rt, p, EE_TOPIC_TICK);
+  return STEPPED;
+}
+
+static bool tick_ready(struct ee_runtime *rt, const struct partition *p) {
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    if (!rt->is_input[topic] || p->tick_offsets[topic] == INT64_MAX) continue;
+    if (!partition_reached(rt, p, (enum ee_topic)topic, p->tick_offsets[topic])) return false;
+  }
+  return true;
+}
+
+// Wakes one due key; *ret_found says whether there was one.
+static bool wake_one(struct ee_step *step, struct partition *p, bool *ret_found) {
+  struct ee_runtime *rt = step->rt;
+  struct ee_store_key due;
+  if (!ee_store_due(rt->store, p->number, p->tick_clock, &due, ret_found, &step->err)) return false;
+  if (!*ret_found) return true;
+  ee_buf_clear(&rt->key);
+  ee_buf_append(&rt->key, due.key.data, due.key.size);
+  struct ee_store_key key = {
+      .partition = p->number, .changelog = due.changelog, .key = ee_buf_bytes(&rt->key)};
+  struct ee_bytes value;
+  if (!ee_store_get(rt->store, key, &value, &step->err)) return false;
+  transaction_note(rt);
+  struct ee_tick_view tick = {
+      .clock = p->tick_clock, .offsets = p->tick_offsets, .judge_from = p->judge_from};
+  return rt->ops->wake(rt->processor->self, step, &tick, key.changelog, key.key, value);
+}
+
+static bool finish_tick(struct ee_step *step, struct partition *p) {
+  p->clock = p->tick_clock;
+  if (!save_state(step, p)) return false;
+  p->tick_loaded = false;
+  p->tick_applying = false;
+  step->rt->metrics->events[EE_TOPIC_TICK]++;
+  step->rt->metrics->ticks_applied++;
+  advance(step->rt, p, EE_TOPIC_TICK);
+  return true;
+}
+
+// Returns the number of keys woken, -1 on failure. Records of the partition wait until the
+// last one.
+static int apply_tick(struct ee_runtime *rt, struct partition *p, int most) {
+  struct ee_step step;
+  int woken = 0;
+  bool good = true, found = true;
+  p->tick_applying = true;
+  step_init(&step, rt, p, &p->tick_message);
+  while (good && found && woken < most && !output_full(rt)) {
+    good = wake_one(&step, p, &found);
+    ee_arena_clear(&rt->arena);
+    if (good && found) woken++;
+  }
+  if (good && !found) good = finish_tick(&step, p);
+  ee_arena_clear(&rt->arena);
+  if (!good) rt->trouble = step.err;
+  step_release(&step);
+  return good ? woken + !found : -1;
+}
+
+// Returns like apply_tick; 0: no tick can be applied now.
+static int tick_turn(struct ee_runtime *rt, struct partition *p, int most) {
+  if (!p->tick_loaded) {
+    if (p->queues[EE_TOPIC_TICK].count == 0) return 0;
+    enum stepped looked = load_tick(rt, p);
+    if (looked == STEP_FAILED) return -1;
+    if (looked == STEPPED) return 1;
+  }
+  if (!p->tick_loaded || !tick_ready(rt, p)) return 0;
+  return apply_tick(rt, p, most);
+}
+
+// The queue whose head was appended first, among those that need not wait; -1: none.
+static int next_topic(const struct ee_runtime *rt, const struct partition *p, uint32_t waits) {
+  int best = -1;
+  int64_t least = INT64_MAX;
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    const struct queue *queue = &p->queues[topic];
+    if (!rt->is_input[topic] || topic == EE_TOPIC_TICK || queue->count == 0) continue;
+    if ((waits & (UINT32_C(1) << topic)) != 0) continue;
+    int64_t at = queue->items[queue->head].timestamp_ms;
+    if (best < 0 || at < least) {
+      best = topic;
+      least = at;
+    }
+  }
+  return best;
+}
+
+int partition_turn(struct ee_runtime *rt, struct partition *p, int most) {
+  int done = 0;
+  uint32_t waits = 0;
+  while (done < most && transaction_may_step(rt)) {
+    int ticked = tick_turn(rt, p, WAKES_A_TURN);
+    if (ticked < 0) return -1;
+    done += ticked;
+    if (p->tick_applying) break;
+    int topic = next_topic(rt, p, waits);
+    if (topic < 0) {
+      if (ticked > 0) continue;
+      break;
+    }
+    switch (step_head(rt, p, (enum ee_topic)topic)) {
+      case STEPPED:
+        done++;
+        break;
+      case STEP_WAITS:
+        waits |= UINT32_C(1) << topic;
+        break;
+      case STEP_FAILED:
+        return -1;
+    }
+  }
+  return done;
+}
+
+int64_t partition_lag(struct ee_runtime *rt, struct partition *p) {
+  int64_t sum = 0;
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    if (!rt->is_input[topic]) continue;
+    int64_t lag = rt->broker->ops->lag(rt->broker, (struct ee_tp){(enum ee_topic)topic, p->number});
+    if (lag < 0) return -1;
+    sum += lag + (int64_t)p->queues[topic].count;
+  }
+  return sum;
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+// The common body of the processors' programs.
+#include "stream/program.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "contract/ident.h"
+#include "stream/http.h"
+#include "stream/kafka_broker.h"
+#include "stream/runtime.h"
+
+#define PATH_SIZE 4096
+#define NAME_SIZE 128
+#define CHECKPOINT_INTERVAL_MS 1000
+#define CHECKPOINT_BYTES (16 << 20)
+#define IDLE_WAIT_MS 20
+#define AT(FIELD) offsetof(struct ee_processor_settings, FIELD)
+
+const struct ee_option ee_processor_options[] = {
+    {.name = "group",
+     .argument = "NAME",
+     .type = EE_OPTION_TEXT,
+     .offset = AT(group),
+     .doc = "Consumer group; default: the program's name. A new one starts from the beginning "
+            "of the input topics."},
+    {.name = "instance",
+     .argument = "NAME",
+     .type = EE_OPTION_TEXT,
+     .offset = AT(instance),
+     .doc = "Name of this instance, unique in its group: gives group.instance.id and, with the "
+            "group, transactional.id. Default: made once and kept in the state directory."},
+    {.name = "state-dir",
+     .argument = "DIR",
+     .type = EE_OPTION_TEXT,
+     .offset = AT(state_directory),
+     .doc = "Where state is kept on disk, one process at a time; default: "
+            "envelope-state/GROUP. Losing it loses nothing: it is rebuilt from the log."},
+    {.name = "memory",
+     .argument = "SIZE",
+     .type = EE_OPTION_SIZE,
+     .offset = AT(memory_bytes),
+     .fallback = "256MiB",
+     .least = 64 << 20,
+     .most = INT64_C(1) << 40,
+     .doc = "Bound of the working set and of librdkafka's queues together."},
+    {.name = "http",
+     .argument = "HOST:PORT",
+     .type = EE_OPTION_TEXT,
+     .offset = AT(http),
+     .doc = "Where /metrics, /healthz and /readyz are served; port 0 takes a free one and logs "
+            "it. Default: not served."},
+    {.name = "drain",
+     .type = EE_OPTION_FLAG,
+     .offset = AT(drain),
+     .doc = "Process what is there now, commit, and exit with status 0. Ticks that are there are "
+            "applied, none is written."},
+    {.name = "commit-interval",
+     .argument = "DURATION",
+     .type = EE_OPTION_DURATION,
+     .offset = AT(commit_interval_ms),
+     .fallback = "20ms",
+     .least = 1,
+     .most = 5000,
+     .doc = "Longest time a transaction stays open before it is committed."},
+    {.name = "tick-interval",
+     .argument = "DURATION",
+     .type = EE_OPTION_DURATION,
+     .offset = AT(tick_interval_ms),
+     .fallback = "1s",
+     .least = 100,
+     .most = 60000,
+     .doc = "How often a tick is written for each partition held, unless a younger one was read."},
+    {.name = "policy-margin",
+     .argument = "DURATION",
+     .type = EE_OPTION_DURATION,
+     .offset = AT(policy_margin_ms),
+     .fallback = "10s",
+     .least = 100,
+     .most = 600000,
+     .doc = "A policy version takes effect this long after it was appended at the earliest. The "
+            "brokers' clocks must agree to within half of it. The same for all instances."},
+    {.name = "transaction-timeout",
+     .argument = "DURATION",
+     .type = EE_OPTION_DURATION,
+     .offset = AT(transaction_timeout_ms),
+     .fallback = "10s",
+     .least = 1000,
+     .most = 900000,
+     .doc = "transaction.timeout.ms: a frozen instance holds up every read_committed reader for "
+            "this long."},
+    {.name = "session-timeout",
+     .argument = "DURATION",
+     .type = EE_OPTION_DURATION,
+     .offset = AT(session_timeout_ms),
+     .fallback = "10s",
+     .least = 1000,
+     .most = 900000,
+     .doc = "session.timeout.ms: after this long without a sign of life the group gives this "
+            "instance's partitions to others."},
+    {.name = "accept-truncated",
+     .type = EE_OPTION_FLAG,
+     .offset = AT(accept_truncated),
+     .doc = "Allow a group without offsets to begin on logs that retention has cut although the "
+            "derived topics hold earlier results."},
+    {.name = NULL}};
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number) {
+  stop_signal = number;
+}
+
+// The first signal asks the loop to stop; the second finds the default action and ends
+// the process.
+static void watch_signals(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+struct program {
+  const struct ee_processor_program *face;
+  struct ee_processor_settings *settings;
+  char directory[PATH_SIZE];
+  char cache[PATH_SIZE];
+  char group[NAME_SIZE], instance[NAME_SIZE];
+  struct ee_processor processor;
+  struct ee_codec_set codecs;
+  struct ee_store *store;
+  struct ee_broker *broker;
+  struct ee_runtime *runtime;
+  struct ee_http *http;
+  struct ee_metrics metrics;
+};
+
+static bool name_into(char *out, size_t size, const char *name, const char *what,
+                      struct ee_err *err) {
+  if (name[0] != '\0' && strlen(name) < size) {
+    memcpy(out, name, strlen(name) + 1);
+    return true;
+  }
+  return ee_err_set(err, "--%s: 1 to %zu bytes are allowed", what, size - 1);
+}
+
+static bool place(struct program *p, struct ee_err *err) {
+  const struct ee_processor_settings *s = p->settings;
+  const char *group = s->group != NULL ? s->group : p->face->name;
+  if (!name_into(p->group, sizeof p->group, group, "group", err)) return false;
+  int size = s->state_directory != NULL
+                 ? snprintf(p->directory, sizeof p->directory, "%s", s->state_directory)
+                 : snprintf(p->directory, sizeof p->directory, "envelope-state/%s", p->group);
+  int cache = snprintf(p->cache, sizeof p->cache, "%s/schemas", p->directory);
+  if (size < 0 || cache < 0 || (size_t)cache >= sizeof p->cache) {
+    return ee_err_set(err, "--state-dir: the path is too long");
+  }
+  return ee_dir_make(p->directory, err);
+}
+
+// The instance's name: given, or made once and kept beside the state.
+static bool name_instance(struct program *p, struct ee_err *err) {
+  if (p->settings->instance != NULL) {
+    return name_into(p->instance, sizeof p->instance, p->settings->instance, "instance", err);
+  }
+  char path[PATH_SIZE + 16];
+  snprintf(path, sizeof path, "%s/instance", p->directory);
+  struct ee_buf kept;
+  ee_buf_init(&kept, EE_UUID_SIZE);
+  bool good = true;
+  if (access(path, F_OK) == 0) {
+    good = ee_file_read(path, &kept, err);
+  } else {
+    char made[EE_UUID_SIZE];
+    ee_uuid7_now(made);
+    ee_buf_text(&kept, made);
+    good = ee_file_replace(path, ee_buf_bytes(&kept), err);
+  }
+  if (good && (kept.size == 0 || kept.size >= sizeof p->instance)) {
+    good = ee_err_set(err, "%s does not hold an instance name; delete it", path);
+  }
+  if (good) memcpy(p->instance, kept.data, kept.size);
+  ee_buf_release(&kept);
+  return good;
+}
+
+// What stored values mean: another build of the records means another format.
+static uint64_t store_format(const struct ee_processor_ops *ops) {
+  uint64_t format = UINT64_C(14695981039346656037);  // FNV-1a over the fingerprints
+  for (size_t i = 0; i < ops->changelog_count; i++) {
+    uint64_t fingerprint = ee_topics[ops->changelogs[i].topic].value->fingerprint;
+    for (int byte = 0; byte < 8; byte++) {
+      format = (format ^ ((fingerprint >> (8 * byte)) & 0xff)) * UINT64_C(1099511628211);
+    }
+  }
+  return format;
+}
+
+static bool open_store(struct program *p, struct ee_err *err) {
+  char path[PATH_SIZE + 16];
+  snprintf(path, sizeof path, "%s/store", p->directory);
+  struct ee_store_settings settings = {.directory = path,
+                                       .memory_bytes = p->settings->memory_bytes / 2,
+                                       .format = store_format(p->processor.ops),
+                                       .changelog_count = p->processor.ops->changelog_count};
+  const char *emptied = NULL;
+  if (!ee_dir_make(path, err) || !ee_store_open(&settings, &p->store, &emptied, err)) return false;
+  if (emptied != NULL) {
+    ee_log(EE_INFO, "the local store is rebuilt from the changelogs",
+           EE_LOG_WITH(EE_LOG_S("why", ee_str(emptied))));
+  }
+  return true;
+}
+
+static bool open_broker(struct program *p, struct ee_err *err) {
+  const struct ee_processor_settings *s = p->settings;
+  struct ee_kafka_settings kafka = {.bootstrap = s->client.bootstrap,
+                                    .topic_prefix = s->client.topic_prefix,
+                                    .properties = &s->client.properties,
+                                    .group = p->group,
+                                    .instance = p->instance,
+                                    .transaction_timeout_ms = s->transaction_timeout_ms,
+                                    .session_timeout_ms = s->session_timeout_ms,
+                                    .memory_bytes = s->memory_bytes / 4};
+  return ee_kafka_broker_new(&kafka, &p->broker, err);
+}
+
+static bool open_runtime(struct program *p, struct ee_err *err) {
+  const struct ee_processor_settings *s = p->settings;
+  struct ee_runtime_settings settings = {.commit_interval_ms = s->commit_interval_ms,
+                                         .checkpoint_interval_ms = CHECKPOINT_INTERVAL_MS,
+                                         .checkpoint_bytes = CHECKPOINT_BYTES,
+                                         .tick_interval_ms = s->drain ? 0 : s->tick_interval_ms,
+                                         .policy_margin_ms = s->policy_margin_ms,
+                                         .drain = s->drain,
+                                         .accept_truncated = s->accept_truncated};
+  return ee_runtime_new(&p->processor, p->broker, p->store, p->codecs.codec, &p->metrics, &settings,
+                        &p->runtime, err);
+}
+
+static void render_metrics(void *context, struct ee_buf *out) {
+  struct program *p = context;
+  ee_metrics_render(&p->metrics, out);
+}
+
+static bool is_ready(void *context, struct ee_err *why_not) {
+  struct program *p = context;
+  return ee_runtime_ready(p->runtime, why_not);
+}
+
+static bool open_http(struct program *p, struct ee_err *err) {
+  if (p->settings->http == NULL) return true;
+  struct ee_http_source source = {.context = p, .metrics = render_metrics, .ready = is_ready};
+  if (!ee_http_new(p->settings->http, &source, &p->http, err)) return false;
+  ee_log(EE_INFO, "serves /metrics, /healthz and /readyz",
+         EE_LOG_WITH(EE_LOG_I("port", ee_http_port(p->http))));
+  return true;
+}
+
+static bool open_all(struct program *p, void *settings, struct ee_err *err) {
+  return p->face->make(settings, &p->processor, err) && place(p, err) && name_instance(p, err) &&
+         ee_client_log(p->face->name, p->instance, &p->settings->client, err) &&
+         ee_codec_set_init(&p->codecs, &p->settings->client, p->cache, err) && open_store(p, err) &&
+         open_broker(p, err) && open_runtime(p, err) && open_http(p, err);
+}
+
+// Turns the runtime until it is done, has failed, or the deadline after a signal passes.
+static enum ee_runtime_state loop(struct program *p, struct ee_err *err) {
+  int64_t deadline_ms = INT64_MAX;
+  bool busy = false;
+  for (;;) {
+    int64_t now_ms = ee_clock_monotonic_ms();
+    if (stop_signal != 0 && deadline_ms == INT64_MAX) {
+      ee_log(EE_INFO, "stops: finishes its batch", NULL);
+      deadline_ms = now_ms + p->settings->session_timeout_ms * 8 / 10;
+      ee_runtime_stop(p->runtime);
+    }
+    enum ee_runtime_state state =
+        ee_runtime_turn(p->runtime, now_ms, ee_clock_wall_micros() / EE_MICROS_PER_MS,
+                        busy ? 0 : IDLE_WAIT_MS, &busy, err);
+    if (state != EE_RUNTIME_RUNNING) return state;
+    if (p->codecs.registry != NULL) ee_registry_turn(p->codecs.registry, now_ms);
+    if (p->http != NULL) ee_http_turn(p->http);
+    if (now_ms > deadline_ms) {
+      ee_err_set(err,
+                 "the stop took longer than its deadline; nothing is lost, the open "
+                 "transaction will be aborted");
+      return EE_RUNTIME_FAILED;
+    }
+  }
+}
+
+static void close_all(struct program *p) {
+  ee_http_free(p->http);
+  ee_runtime_free(p->runtime);
+  if (p->broker != NULL) {
+    p->broker->ops->close(p->broker, (int)(p->settings->session_timeout_ms / 2));
+  }
+  ee_store_close(p->store);
+  ee_codec_set_release(&p->codecs);
+}
+
+static int run(struct program *p, void *settings) {
+  struct ee_err err = {.text = ""};
+  watch_signals();
+  bool opened = open_all(p, settings, &err);
+  enum ee_runtime_state state = opened ? loop(p, &err) : EE_RUNTIME_FAILED;
+  if (state == EE_RUNTIME_FAILED) ee_log(EE_ERROR, err.text, NULL);
+  if (state == EE_RUNTIME_DONE) ee_log(EE_INFO, "done: everything is committed", NULL);
+  close_all(p);
+  return state == EE_RUNTIME_DONE ? 0 : 1;
+}
+
+int ee_processor_main(const struct ee_processor_program *face, void *settings, int argc,
+                      char **argv) {
+  static const struct ee_option none[] = {{.name = NULL}};
+  const struct ee_option *tables[] = {ee_client_options, ee_processor_options,
+                                      face->options != NULL ? face->options : none, NULL};
+  struct ee_command command = {
+      .program = face->name, .purpose = face->purpose, .usage = "", .tables = tables};
+  struct ee_err err;
+  int operands;
+  switch (ee_options_read(&command, argc, argv, settings, &operands, &err)) {
+    case EE_OPTIONS_PRINTED:
+      return 0;
+    case EE_OPTIONS_WRONG:
+      fprintf(stderr, "%s: %s\n", face->name, err.text);
+      return 2;
+    case EE_OPTIONS_OK:
+      break;
+  }
+  struct program *p = calloc(1, sizeof *p);
+  if (p == NULL) return 1;
+  p->face = face;
+  p->settings = settings;
+  ee_log_setup(face->name, NULL, EE_INFO);
+  int status = run(p, settings);
+  free(p);
+  ee_options_release(&command, settings);
+  return status;
+}

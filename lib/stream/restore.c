@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Changelogs into the store: from the checkpoint, or from their start, up to the high
+// watermark that was seen after earlier producers had been fenced.
+#include "stream/runtime_impl.h"
+
+static struct ee_tp changelog_tp(const struct ee_runtime *rt, const struct partition *p,
+                                 size_t changelog) {
+  return (struct ee_tp){rt->ops->changelogs[changelog].topic, p->number};
+}
+
+// Why the partition's checkpoint cannot be built upon, or NULL.
+static const char *checkpoint_useless(const struct ee_runtime *rt, const struct partition *p,
+                                      const int64_t offsets[EE_CHANGELOGS_MAX], int64_t made_ms) {
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    int64_t kept_ms = rt->topics[rt->ops->changelogs[i].topic].delete_retention_ms;
+    if (offsets[i] > p->changelogs[i].end) return "it is ahead of the changelog";
+    if (rt->wall_ms - made_ms > kept_ms) return "it is older than delete.retention.ms";
+  }
+  return NULL;
+}
+
+bool restore_begin(struct ee_runtime *rt, struct partition *p) {
+  int64_t offsets[EE_CHANGELOGS_MAX], made_ms;
+  struct ee_err why = {.text = ""};
+  bool kept = ee_store_checkpoint_of(rt->store, p->number, offsets, &made_ms, &why);
+  const char *useless = kept ? checkpoint_useless(rt, p, offsets, made_ms) : NULL;
+  if (useless != NULL) {
+    ee_log(EE_WARN, "the stored state is rebuilt from the changelogs",
+           EE_LOG_WITH(EE_LOG_I("partition", p->number), EE_LOG_S("why", ee_str(useless))));
+  }
+  if (!kept || useless != NULL) {
+    if (!ee_store_drop(rt->store, p->number, true, &rt->trouble)) return false;
+  }
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    struct changelog_restore *restore = &p->changelogs[i];
+    restore->from = kept && useless == NULL ? offsets[i] : EE_OFFSET_EARLIEST;
+    restore->reading = restore->end > 0 && restore->from < restore->end;
+    if (restore->reading) rt->broker->ops->read(rt->broker, changelog_tp(rt, p, i), restore->from);
+  }
+  return true;
+}
+
+static bool put(struct ee_runtime *rt, struct partition *p, uint8_t changelog,
+                const struct ee_message *message, const void *record) {
+  struct ee_store_key key = {.partition = p->number, .changelog = changelog, .key = message->key};
+  if (record == NULL) {
+    return ee_store_restore(rt->store, key, (struct ee_bytes){0}, EE_NEVER, &rt->trouble);
+  }
+  ee_buf_clear(&rt->value);
+  // In the current schema, whoever wrote it.
+  ee_encode(ee_topics[message->tp.topic].value, record, &rt->value);
+  if (rt->value.failed) return ee_err_set(&rt->trouble, "no memory to restore state");
+  struct ee_bytes value = ee_buf_bytes(&rt->value);
+  int64_t wake_at =
+      rt->ops->wake_at(rt->processor->self, changelog, key.key, value, p->clock, &rt->arena);
+  return ee_store_restore(rt->store, key, value, wake_at, &rt->trouble);
+}
+
+static bool refused(struct ee_runtime *rt, const struct ee_message *message, const char *why,
+                    const char *detail) {
+  return ee_err_set(&rt->trouble,
+                    "%s partition %d offset %lld is not a record of this processor (%s: %s); "
+                    "something else has written to the topic",
+                    ee_topics[message->tp.topic].name, (int)message->tp.partition,
+                    (long long)message->offset, why, detail);
+}
+
+bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changelog,
+                     const struct ee_message *message) {
+  struct changelog_restore *restore = &p->changelogs[changelog];
+  if (!restore->reading || restore->stalled) return true;
+  if (message->key.data == NULL) return refused(rt, message, "missing_field", "no key");
+  void *record = NULL;
+  struct ee_bytes avro;
+  struct ee_fault fault = {0};
+  enum intake intake = INTAKE_STEP;
+  if (message->value.data != NULL) intake = intake_decode(rt, message, &record, &avro, &fault);
+  bool good = true;
+  if (intake == INTAKE_WAIT) {  // the registry is away: read on from here later
+    restore->stalled = true;
+    restore->from = message->offset;
+    rt->broker->ops->read_stop(rt->broker, message->tp);
+  } else if (intake == INTAKE_REFUSED) {
+    good = refused(rt, message, ee_reason_name(fault.reason), fault.detail);
+  } else {
+    good = put(rt, p, changelog, message, record);
+    rt->metrics->restored_records++;
+  }
+  ee_arena_clear(&rt->arena);
+  return good;
+}
+
+static bool changelog_done(struct ee_runtime *rt, struct partition *p, size_t changelog) {
+  struct changelog_restore *restore = &p->changelogs[changelog];
+  struct ee_tp tp = changelog_tp(rt, p, changelog);
+  if (!restore->reading) return true;
+  if (restore->stalled) {
+    if (rt->now_ms < rt->retry_at_ms) return false;
+    restore->stalled = false;
+    rt->broker->ops->read(rt->broker, tp, restore->from);
+    return false;
+  }
+  if (rt->broker->ops->position(rt->broker, tp) < restore->end) return false;
+  rt->broker->ops->read_stop(rt->broker, tp);
+  restore->reading = false;
+  return true;
+}
+
+bool restore_done(struct ee_runtime *rt, struct partition *p) {
+  bool done = true;
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    if (!changelog_done(rt, p, i)) done = false;
+  }
+  return done;
+}
+
+void restore_stop(struct ee_runtime *rt, struct partition *p) {
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    struct changelog_restore *restore = &p->changelogs[i];
+    if (restore->reading && !restore->stalled) {
+      rt->broker->ops->read_stop(rt->broker, changelog_tp(rt, p, i));
+    }
+    restore->reading = false;
+    restore->stalled = false;
+  }
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runtime: start, the turn, stop.
+#include "stream/runtime.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "stream/runtime_impl.h"
+
+#define VALUE_MAX ((size_t)8 << 20)
+#define EVENTS_A_TURN 64
+#define SAY_EVERY_MS 5000
+#define MEASURE_EVERY_MS 1000
+
+bool runtime_fail(struct ee_runtime *rt, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(rt->err.text, sizeof rt->err.text, format, arguments);
+  va_end(arguments);
+  rt->phase = PHASE_FAILED;
+  return false;
+}
+
+void runtime_begin(struct ee_runtime *rt, struct ee_operation *operation,
+                   enum ee_operation_kind kind, struct ee_tp_offset *offsets, size_t count) {
+  operation->kind = kind;
+  operation->offsets = offsets;
+  operation->count = count;
+  operation->topics = rt->topics;
+  rt->broker->ops->begin(rt->broker, operation);
+}
+
+struct partition *runtime_partition(const struct ee_runtime *rt, int32_t number) {
+  return number < 0 || number >= rt->partition_limit ? NULL : rt->partitions[number];
+}
+
+bool ee_runtime_new(const struct ee_processor *processor, struct ee_broker *broker,
+                    struct ee_store *store, struct ee_codec *codec, struct ee_metrics *metrics,
+                    const struct ee_runtime_settings *settings, struct ee_runtime **ret,
+                    struct ee_err *err) {
+  struct ee_runtime *rt = calloc(1, sizeof *rt);
+  if (rt == NULL) return ee_err_set(err, "no memory for the runtime");
+  rt->processor = processor;
+  rt->ops = processor->ops;
+  rt->broker = broker;
+  rt->store = store;
+  rt->codec = codec;
+  rt->metrics = metrics;
+  rt->settings = *settings;
+  rt->newest_append = INT64_MIN;
+  for (size_t i = 0; i < rt->ops->input_count; i++)
+    rt->is_input[rt->ops->inputs[i]] = true;
+  output_init(&rt->open_outputs);
+  output_init(&rt->sealed_outputs);
+  policy_init(&rt->policy);
+  ee_arena_init(&rt->arena, STEP_ARENA_MAX);
+  ee_buf_init(&rt->value, VALUE_MAX);
+  ee_buf_init(&rt->key, EE_STORE_KEY_MAX);
+  metrics->processor = rt->ops->name;
+  *ret = rt;
+  return true;
+}
+
+void ee_runtime_free(struct ee_runtime *rt) {
+  if (rt == NULL) return;
+  assignment_release(rt);
+  output_release(&rt->open_outputs);
+  output_release(&rt->sealed_outputs);
+  policy_release(&rt->policy);
+  ee_arena_release(&rt->arena);
+  ee_buf_release(&rt->value);
+  ee_buf_release(&rt->key);
+  free(rt->commit_offsets);
+  free(rt->checkpoint_offsets);
+  free(rt->tick_offsets);
+  free(rt->tick_as_of);
+  free(rt->drain_offsets);
+  free(rt);
+}
+
+void ee_runtime_stop(struct ee_runtime *rt) {
+  rt->stopping = true;
+}
+
+// Says at most every few seconds what is being waited for.
+static void say_wait(struct ee_runtime *rt, const char *what, const char *why) {
+  if (rt->said_ms != 0 && rt->now_ms - rt->said_ms < SAY_EVERY_MS) return;
+  rt->said_ms = rt->now_ms;
+  ee_log(EE_WARN, what, EE_LOG_WITH(EE_LOG_S("why", ee_str(why))));
+}
+
+static bool check_topic(struct ee_runtime *rt, enum ee_topic topic, bool changelog) {
+  const struct ee_topic_info *info = &ee_topics[topic];
+  const struct ee_topic_state *state = &rt->topics[topic];
+  struct ee_str name = rt->broker->ops->topic_name(rt->broker, topic);
+  if (!state->exists) {
+    return runtime_fail(rt, "topic %.*s does not exist; run `envelopectl topics apply`",
+                        EE_STR_ARG(name));
+  }
+  if (info->append_time && !state->append_time) {
+    return runtime_fail(rt,
+                        "topic %.*s has message.timestamp.type=CreateTime and needs "
+                        "LogAppendTime; run `envelopectl topics apply`",
+                        EE_STR_ARG(name));
+  }
+  if (changelog && info->cleanup != state->cleanup) {
+    return runtime_fail(rt,
+                        "topic %.*s holds state and needs cleanup.policy=compact; run "
+                        "`envelopectl topics apply`",
+                        EE_STR_ARG(name));
+  }
+  int32_t wanted = rt->topics[rt->ops->inputs[0]].partitions;
+  if (info->common_partitions && state->partitions != wanted) {
+    return runtime_fail(rt,
+                        "topic %.*s has %d partitions where %s has %d: one set of topics has one "
+                        "number; make a new set under another --topic-prefix and replay",
+                        EE_STR_ARG(name), (int)state->partitions,
+                        ee_topics[rt->ops->inputs[0]].name, (int)wanted);
+  }
+  return true;
+}
+
+static bool check_topics(struct ee_runtime *rt) {
+  const struct ee_processor_ops *ops = rt->ops;
+  bool good = true;
+  for (size_t i = 0; good && i < ops->input_count; i++)
+    good = check_topic(rt, ops->inputs[i], false);
+  for (size_t i = 0; good && i < ops->output_count; i++) {
+    good = check_topic(rt, ops->outputs[i], false);
+  }
+  for (size_t i = 0; good && i < ops->changelog_count; i++) {
+    good = check_topic(rt, ops->changelogs[i].topic, true);
+  }
+  if (good) good = check_topic(rt, EE_TOPIC_DEADLETTER, false);
+  if (good && ops->uses_policy) good = check_topic(rt, EE_TOPIC_POLICY, false);
+  return good;
+}
+
+static bool make_partitions(struct ee_runtime *rt) {
+  rt->partition_limit = rt->topics[rt->ops->inputs[0]].partitions;
+  if (rt->partition_limit < 1 || rt->partition_limit > EE_METRIC_PARTITIONS_MAX) {
+    return runtime_fail(rt, "%d partitions; 1 to %d are possible", (int)rt->partition_limit,
+                        EE_METRIC_PARTITIONS_MAX);
+  }
+  rt->partitions = calloc((size_t)rt->partition_limit, sizeof(struct partition *));
+  rt->tick_as_of = calloc((size_t)rt->partition_limit, sizeof *rt->tick_as_of);
+  rt->metrics->partition_count = rt->partition_limit;
+  if (rt->partitions != NULL && rt->tick_as_of != NULL) return true;
+  return runtime_fail(rt, "no memory for %d partitions", (int)rt->partition_limit);
+}
+
+static void topics_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  if (operation->outcome == EE_RETRY) {
+    rt->retry_at_ms = rt->now_ms + RETRY_MS;
+    say_wait(rt, "waits for the brokers", operation->err.text);
+    return;
+  }
+  if (operation->outcome != EE_DONE) {
+    runtime_fail(rt, "%s", operation->err.text);
+    return;
+  }
+  if (check_topics(rt) && make_partitions(rt)) rt->phase = PHASE_PREFIXES;
+}
+
+// Our schemas' ids, or fingerprints where there is no registry. False: waits or failed.
+static bool take_prefix(struct ee_runtime *rt, enum ee_topic topic) {
+  struct ee_err err = {.text = ""};
+  if (rt->prefixes[topic].data != NULL) return true;
+  switch (ee_codec_prefix(rt->codec, topic, rt->now_ms, &rt->prefixes[topic], &err)) {
+    case EE_CODEC_READY:
+      return true;
+    case EE_CODEC_WAIT:
+      say_wait(rt, "waits for the schema registry", err.text);
+      return false;
+    case EE_CODEC_REFUSED:
+      break;
+  }
+  return runtime_fail(rt, "%s", err.text);
+}
+
+static void prefixes_turn(struct ee_runtime *rt) {
+  bool all = rt->settings.tick_interval_ms == 0 || take_prefix(rt, EE_TOPIC_TICK);
+  for (size_t i = 0; i < rt->ops->output_count; i++) {
+    all = take_prefix(rt, rt->ops->outputs[i]) && all;
+  }
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    all = take_prefix(rt, rt->ops->changelogs[i].topic) && all;
+  }
+  if (all && rt->phase == PHASE_PREFIXES) rt->phase = PHASE_INIT;
+}
+
+static void init_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  if (operation->outcome == EE_DONE) {
+    if (rt->broker->ops->subscribe(rt->broker, rt->ops->inputs, rt->ops->input_count, &rt->err)) {
+      rt->phase = PHASE_RUNNING;
+    } else {
+      rt->phase = PHASE_FAILED;
+    }
+  } else if (operation->outcome == EE_RETRY || operation->outcome == EE_INDEFINITE) {
+    rt->retry_at_ms = rt->now_ms + RETRY_MS;
+    say_wait(rt, "waits for the transaction coordinator", operation->err.text);
+  } else {
+    runtime_fail(rt, "%s", operation->err.text);
+  }
+}
+
+static void operation_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  if (operation == &rt->topics_operation) {
+    topics_finished(rt, operation);
+  } else if (operation == &rt->assignment_operation) {
+    assignment_finished(rt, operation);
+  } else if (operation == &rt->checkpoint_operation) {
+    checkpoint_finished(rt, operation);
+  } else if (operation == &rt->tick_operation) {
+    clock_finished(rt, operation);
+  } else if (operation == &rt->drain_operation) {
+    drain_finished(rt, operation);
+  } else if (operation == &rt->policy.operation) {
+    policy_finished(rt, operation);
+  } else if (rt->phase == PHASE_INIT) {
+    init_finished(rt, operation);
+  } else {
+    transaction_finished(rt, operation);
+  }
+}
+
+static int changelog_of(const struct ee_runtime *rt, enum ee_topic topic) {
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    if (rt->ops->changelogs[i].topic == topic) return (int)i;
+  }
+  return -1;
+}
+
+static void take_input(struct ee_runtime *rt, struct partition *p, struct ee_message *message) {
+  int64_t appended = message->timestamp_ms * EE_MICROS_PER_MS;
+  if (message->append_time && appended > rt->newest_append) rt->newest_append = appended;
+  if (message->tp.topic == EE_TOPIC_TICK) clock_note_tick(rt, p, message);
+  if (!partition_queue(rt, p, message)) {
+    runtime_fail(rt, "no memory for messages of partition %d", (int)p->number);
+  }
+}
+
+static void take_message(struct ee_runtime *rt, struct ee_message *message) {
+  struct partition *p = runtime_partition(rt, message->tp.partition);
+  int changelog = changelog_of(rt, message->tp.topic);
+  if (rt->ops->uses_policy && message->tp.topic == EE_TOPIC_POLICY) {
+    if (!rt->policy.stalled) policy_message(rt, message);
+  } else if (p != NULL && changelog >= 0) {
+    if (!restore_message(rt, p, (uint8_t)changelog, message)) {
+      runtime_fail(rt, "state cannot be restored: %s", rt->trouble.text);
+    }
+  } else if (p != NULL && rt->is_input[message->tp.topic]) {
+    take_input(rt, p, message);
+    return;
+  }
+  rt->broker->ops->free_message(rt->broker, message);
+}
+
+static void trouble(struct ee_runtime *rt, const struct ee_broker_event *event) {
+  if (event->outcome == EE_RETRY || event->outcome == EE_DONE) {
+    say_wait(rt, "trouble with the brokers", event->err.text);
+  } else {
+    runtime_fail(rt, "%s", event->err.text);
+  }
+}
+
+static bool handle_event(struct ee_runtime *rt, struct ee_broker_event *event) {
+  switch (event->kind) {
+    case EE_EVENT_NONE:
+      return false;
+    case EE_EVENT_MESSAGES:
+      for (size_t i = 0; i < event->count; i++)
+        take_message(rt, &event->messages[i]);
+      return true;
+    case EE_EVENT_ASSIGNED:
+      assignment_offered(rt, event);
+      return true;
+    case EE_EVENT_REVOKED:
+      assignment_revoked(rt);
+      return true;
+    case EE_EVENT_OPERATION:
+      operation_finished(rt, event->operation);
+      return true;
+    case EE_EVENT_TROUBLE:
+      trouble(rt, event);
+      return true;
+  }
+  return false;
+}
+
+static bool poll_events(struct ee_runtime *rt, int wait_ms) {
+  bool any = false;
+  for (int i = 0; i < EVENTS_A_TURN && rt->phase != PHASE_FAILED; i++) {
+    struct ee_broker_event event = {.kind = EE_EVENT_NONE};
+    rt->broker->ops->poll(rt->broker, i == 0 ? wait_ms : 0, &event);
+    if (!handle_event(rt, &event)) break;
+    any = true;
+  }
+  return any;
+}
+
+static void phase_turn(struct ee_runtime *rt) {
+  if (rt->now_ms < rt->retry_at_ms) return;
+  if (rt->phase == PHASE_TOPICS && !rt->topics_operation.pending) {
+    runtime_begin(rt, &rt->topics_operation, EE_OP_TOPICS, NULL, 0);
+  } else if (rt->phase == PHASE_PREFIXES) {
+    prefixes_turn(rt);
+  } else if (rt->phase == PHASE_INIT && !rt->producer_operation.pending) {
+    runtime_begin(rt, &rt->producer_operation, EE_OP_INIT, NULL, 0);
+  }
+}
+
+// Steps every running partition for its share, beginning where the last turn ended.
+static bool step_partitions(struct ee_runtime *rt) {
+  bool any = false;
+  for (int32_t i = 0; i < rt->partition_limit && transaction_may_step(rt); i++) {
+    rt->next_partition = (rt->next_partition + 1) % rt->partition_limit;
+    struct partition *p = rt->partitions[rt->next_partition];
+    if (p == NULL || p->state != PARTITION_RUNNING) continue;
+    int done = partition_turn(rt, p, STEPS_A_TURN);
+    if (done < 0) {
+      rt->step_after_ms = rt->now_ms + RETRY_MS;
+      transaction_abort(rt, rt->trouble.text);
+      return false;
+    }
+    any = any || done > 0;
+  }
+  return any;
+}
+
+static void measure(struct ee_runtime *rt) {
+  if (rt->now_ms - rt->measured_ms < MEASURE_EVERY_MS) return;
+  rt->measured_ms = rt->now_ms;
+  struct ee_store_size size = ee_store_size(rt->store);
+  rt->metrics->state_keys = size.keys;
+  rt->metrics->state_memory_bytes = size.memory_bytes;
+  rt->metrics->state_disk_bytes = size.disk_bytes;
+  rt->metrics->newest_append_micros = rt->newest_append;
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    if (rt->partitions[i] == NULL) continue;
+    rt->metrics->partitions[i].lag = partition_lag(rt, rt->partitions[i]);
+    rt->metrics->partitions[i].clock_micros = rt->partitions[i]->clock;
+  }
+}
+
+static bool running_turn(struct ee_runtime *rt) {
+  assignment_turn(rt);
+  policy_turn(rt);
+  bool any = step_partitions(rt);
+  transaction_turn(rt);
+  checkpoint_turn(rt);
+  clock_turn(rt);
+  drain_turn(rt);
+  measure(rt);
+  if (rt->drained) rt->stopping = true;
+  return any;
+}
+
+static bool operations_pending(const struct ee_runtime *rt) {
+  return rt->topics_operation.pending || rt->producer_operation.pending ||
+         rt->assignment_operation.pending || rt->checkpoint_operation.pending ||
+         rt->tick_operation.pending || rt->drain_operation.pending || rt->policy.operation.pending;
+}
+
+static bool stopped(const struct ee_runtime *rt) {
+  if (!rt->stopping || operations_pending(rt)) return false;
+  if (rt->phase != PHASE_RUNNING) return true;
+  bool checkpointed =
+      ee_store_pending_bytes(rt->store) == 0 || rt->checkpoint_given_up || rt->partition_count == 0;
+  return transaction_idle(rt) && checkpointed;
+}
+
+// How long the broker may be waited for: not beyond the end of the open batch.
+static int wait_for(const struct ee_runtime *rt, int wait_ms) {
+  if (rt->batch_records == 0) return wait_ms;
+  int64_t left = rt->batch_started_ms + rt->settings.commit_interval_ms - rt->now_ms;
+  if (left < 0) left = 0;
+  return left < wait_ms ? (int)left : wait_ms;
+}
+
+enum ee_runtime_state ee_runtime_turn(struct ee_runtime *rt, int64_t now_ms, int64_t wall_ms,
+                                      int wait_ms, bool *ret_busy, struct ee_err *err) {
+  rt->now_ms = now_ms;
+  rt->wall_ms = wall_ms;
+  phase_turn(rt);
+  *ret_busy = poll_events(rt, wait_for(rt, wait_ms));
+  if (rt->phase == PHASE_RUNNING && running_turn(rt)) *ret_busy = true;
+  if (rt->phase == PHASE_FAILED) {
+    *err = rt->err;
+    return EE_RUNTIME_FAILED;
+  }
+  if (!stopped(rt)) return EE_RUNTIME_RUNNING;
+  rt->phase = PHASE_DONE;
+  return EE_RUNTIME_DONE;
+}
+
+bool ee_runtime_ready(const struct ee_runtime *rt, struct ee_err *why_not) {
+  if (rt->phase != PHASE_RUNNING) return ee_err_set(why_not, "starting: %s", rt->trouble.text);
+  if (!rt->assigned) return ee_err_set(why_not, "no partitions assigned yet");
+  if (rt->assignment != ASSIGNMENT_IDLE || rt->revoking) {
+    return ee_err_set(why_not, "partitions are being restored or given up");
+  }
+  return true;
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a processor's step sees of the runtime: state, outputs, the partition's clock.
+#include "stream/runtime_impl.h"
+#include "wire/partition.h"
+
+#define IN_HEADER_MAX 1024
+
+void step_init(struct ee_step *step, struct ee_runtime *rt, struct partition *p,
+               const struct ee_message *trigger) {
+  *step = (struct ee_step){.rt = rt, .partition = p, .trigger = trigger};
+  ee_buf_init(&step->in, IN_HEADER_MAX);
+}
+
+void step_release(struct ee_step *step) {
+  ee_buf_release(&step->in);
+}
+
+struct ee_arena *ee_step_arena(struct ee_step *step) {
+  return &step->rt->arena;
+}
+
+int64_t ee_step_clock(const struct ee_step *step) {
+  return step->partition->clock;
+}
+
+struct ee_str ee_step_topic_name(const struct ee_step *step, enum ee_topic topic) {
+  return step->rt->broker->ops->topic_name(step->rt->broker, topic);
+}
+
+static struct ee_store_key store_key(const struct ee_step *step, uint8_t changelog,
+                                     struct ee_bytes key) {
+  return (struct ee_store_key){
+      .partition = step->partition->number, .changelog = changelog, .key = key};
+}
+
+bool ee_step_get(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
+                 struct ee_bytes *ret) {
+  return ee_store_get(step->rt->store, store_key(step, changelog, key), ret, &step->err);
+}
+
+// The header `in`: the record or tick that set the step off.
+static struct ee_header in_header(struct ee_step *step) {
+  if (step->in.size == 0) {
+    struct ee_broker *broker = step->rt->broker;
+    const struct ee_message *trigger = step->trigger;
+    struct ee_bytes traceparent = {0};
+    if (trigger->owner != NULL) traceparent = broker->ops->header(broker, trigger, "traceparent");
+    ee_header_in(&step->in, broker->ops->topic_name(broker, trigger->tp.topic),
+                 trigger->tp.partition, trigger->offset, traceparent);
+  }
+  return (struct ee_header){.name = EE_STR("in"), .value = ee_buf_bytes(&step->in)};
+}
+
+static bool derive(struct ee_step *step, struct ee_tp tp, struct ee_bytes key,
+                   struct ee_bytes value) {
+  struct ee_header in = in_header(step);
+  if (output_add(step->rt, tp, key, value, &in, 1)) return true;
+  return ee_err_set(&step->err, "no memory for outputs of partition %d", (int)tp.partition);
+}
+
+bool ee_step_put(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
+                 struct ee_bytes value, int64_t wake_at) {
+  const struct ee_changelog *log = &step->rt->ops->changelogs[changelog];
+  if (!ee_store_put(step->rt->store, store_key(step, changelog, key), value, wake_at, &step->err)) {
+    return false;
+  }
+  struct ee_tp tp = {.topic = log->topic, .partition = step->partition->number};
+  return !log->emitted || derive(step, tp, key, value);
+}
+
+bool ee_step_emit(struct ee_step *step, enum ee_topic topic, struct ee_bytes key,
+                  struct ee_bytes value) {
+  struct ee_tp tp = {.topic = topic, .partition = step->partition->number};
+  if (ee_topics[topic].partitioning == EE_PARTITION_BY_KEY) {
+    tp.partition = ee_partition_of(key, step->rt->topics[topic].partitions);
+  }
+  return derive(step, tp, key, value);
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// The marker files beside a store's data, and what they say at the next start.
+#include "stream/store_session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+
+#define TEXT_MAX ((size_t)128)
+#define META_MAX ((size_t)1 << 20)
+#define META_PAGES 2
+
+static bool path_of(const char *directory, const char *name, char out[PATH_MAX],
+                    struct ee_err *err) {
+  int length = snprintf(out, PATH_MAX, "%s/%s", directory, name);
+  if (length > 0 && length < PATH_MAX) return true;
+  return ee_err_set(err, "%s: %s", directory, strerror(ENAMETOOLONG));
+}
+
+static bool exists(const char *path) {
+  return access(path, F_OK) == 0;
+}
+
+static bool remove_file(const char *path, struct ee_err *err) {
+  if (unlink(path) == 0 || errno == ENOENT) return true;
+  return ee_err_set(err, "%s: %s", path, strerror(errno));
+}
+
+// A small file's first line; empty when it cannot be read. Allocates nothing: a want of
+// memory must not look like a damaged file.
+static void read_line(const char *path, char out[TEXT_MAX]) {
+  out[0] = '\0';
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  ssize_t size = read(fd, out, TEXT_MAX - 1);
+  close(fd);
+  out[size < 0 ? 0 : size] = '\0';
+  out[strcspn(out, "\n")] = '\0';
+}
+
+// Empty when the system does not say; such a boot is never the same as another.
+static void read_boot(char out[TEXT_MAX]) {
+  read_line("/proc/sys/kernel/random/boot_id", out);
+}
+
+// CRC-32C of the file's first `length` bytes, or of all when it is shorter.
+static bool meta_crc(const char *path, size_t length, uint32_t *ret, struct ee_err *err) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ee_err_set(err, "%s: %s", path, strerror(errno));
+  uint32_t crc = 0;
+  ssize_t count = 1;
+  for (size_t at = 0; at < length && count > 0; at += (size_t)count) {
+    uint8_t block[4096];
+    size_t size = length - at < sizeof block ? length - at : sizeof block;
+    do {
+      count = pread(fd, block, size, (off_t)at);
+    } while (count < 0 && errno == EINTR);
+    if (count > 0) crc = ee_crc32c(crc, block, (size_t)count);
+  }
+  if (count < 0) ee_err_set(err, "%s: %s", path, strerror(errno));
+  close(fd);
+  *ret = crc;
+  return count >= 0;
+}
+
+static const char *judge_open(const char *boot, bool *ret_verify) {
+  char now[TEXT_MAX];
+  read_boot(now);
+  if (now[0] == '\0' || strcmp(boot, now) != 0) {
+    return "the machine went down while it was in use";
+  }
+  *ret_verify = true;
+  return NULL;
+}
+
+static bool judge_closed(const char *text, const char *data, const char **ret_distrust,
+                         struct ee_err *err) {
+  unsigned long length;
+  uint32_t said, found;
+  if (sscanf(text, "%lu %8" SCNx32, &length, &said) != 2 || length > META_MAX) {
+    *ret_distrust = "its .session file cannot be read";
+    return true;
+  }
+  if (!meta_crc(data, length, &found, err)) return false;
+  if (said != found) *ret_distrust = "its file has changed since it was closed";
+  return true;
+}
+
+static bool judge(const char *directory, const char **ret_distrust, bool *ret_verify,
+                  struct ee_err *err) {
+  char data[PATH_MAX], opening[PATH_MAX], session[PATH_MAX];
+  if (!path_of(directory, "data.mdb", data, err) || !path_of(directory, ".opening", opening, err) ||
+      !path_of(directory, ".session", session, err)) {
+    return false;
+  }
+  if (!exists(data)) return true;
+  if (exists(opening)) {
+    *ret_distrust = "the last attempt to open it did not end";
+    return true;
+  }
+  char text[TEXT_MAX];
+  read_line(session, text);
+  if (strncmp(text, "open ", 5) == 0) {
+    *ret_distrust = judge_open(text + 5, ret_verify);
+    return true;
+  }
+  if (strncmp(text, "closed ", 7) == 0) return judge_closed(text + 7, data, ret_distrust, err);
+  *ret_distrust = "its .session file cannot be read";
+  return true;
+}
+
+bool ee_session_begin(const char *directory, const char **ret_distrust, bool *ret_verify,
+                      struct ee_err *err) {
+  char opening[PATH_MAX];
+  *ret_distrust = NULL;
+  *ret_verify = false;
+  if (!judge(directory, ret_distrust, ret_verify, err) ||
+      !path_of(directory, ".opening", opening, err)) {
+    return false;
+  }
+  int fd = open(opening, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return ee_err_set(err, "%s: %s", opening, strerror(errno));
+  close(fd);
+  return true;
+}
+
+bool ee_session_empty(const char *directory, struct ee_err *err) {
+  char data[PATH_MAX];
+  return path_of(directory, "data.mdb", data, err) && remove_file(data, err);
+}
+
+static bool write_session(const char *directory, const char *text, struct ee_err *err) {
+  char path[PATH_MAX];
+  return path_of(directory, ".session", path, err) &&
+         ee_file_replace(path, ee_str_bytes(ee_str(text)), err);
+}
+
+bool ee_session_opened(const char *directory, struct ee_err *err) {
+  char boot[TEXT_MAX], text[TEXT_MAX + 8];
+  read_boot(boot);
+  snprintf(text, sizeof text, "open %s", boot);
+  return write_session(directory, text, err);
+}
+
+bool ee_session_end_opening(const char *directory, struct ee_err *err) {
+  char opening[PATH_MAX];
+  return path_of(directory, ".opening", opening, err) && remove_file(opening, err);
+}
+
+bool ee_session_closed(const char *directory, struct ee_err *err) {
+  char data[PATH_MAX], text[TEXT_MAX];
+  size_t length = META_PAGES * (size_t)sysconf(_SC_PAGESIZE);
+  uint32_t crc;
+  if (!path_of(directory, "data.mdb", data, err) || !meta_crc(data, length, &crc, err)) {
+    return false;
+  }
+  snprintf(text, sizeof text, "closed %zu %08" PRIx32, length, crc);
+  return write_session(directory, text, err);
+}

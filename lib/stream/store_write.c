@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing a store's rows to LMDB: a checkpoint in one transaction, and the removal of a
+// partition in steps.
+#include <errno.h>
+#include <string.h>
+
+#include "stream/store_row.h"
+
+#define MAP_MOST ((size_t)1 << 46)
+#define ERASE_STEP ((size_t)10000)  // rows of one transaction
+
+// What a writer does within one transaction. Returns an LMDB or system code.
+typedef int write_fn(struct ee_disk *disk, MDB_txn *txn, void *context);
+
+static int write_once(struct ee_disk *disk, write_fn *write, void *context) {
+  MDB_txn *txn;
+  int code = mdb_txn_begin(disk->env, NULL, 0, &txn);
+  if (code != 0) return code;
+  code = write(disk, txn, context);
+  if (code == 0) return mdb_txn_commit(txn);
+  mdb_txn_abort(txn);
+  return code;
+}
+
+static int grow_map(struct ee_disk *disk) {
+  MDB_envinfo info;
+  int code = mdb_env_info(disk->env, &info);
+  if (code != 0) return code;
+  if (info.me_mapsize >= MAP_MOST) return ENOSPC;
+  disk->map = NULL;
+  return mdb_env_set_mapsize(disk->env, info.me_mapsize * 2);
+}
+
+static bool write_all(struct ee_disk *disk, write_fn *write, void *context, struct ee_err *err) {
+  ee_disk_reader_end(disk);
+  int code;
+  do {
+    code = write_once(disk, write, context);
+  } while (code == MDB_MAP_FULL && (code = grow_map(disk)) == 0);
+  return code == 0 || ee_disk_fail(disk, "write", code, err);
+}
+
+// ---- A checkpoint.
+
+struct checkpoint {
+  const struct ee_entry *changes;
+  const struct ee_store_checkpoint *checkpoints;
+  size_t count;
+  int64_t wall_ms;
+};
+
+// EE_NEVER when there is no row.
+static int old_wake_at(struct ee_disk *disk, MDB_txn *txn, MDB_val key, bool *ret_exists,
+                       int64_t *ret) {
+  MDB_val row;
+  struct ee_bytes value;
+  int code = mdb_get(txn, disk->dbs[EE_DB_STATE], &key, &row);
+  *ret = EE_NEVER;
+  *ret_exists = code == 0;
+  if (code == MDB_NOTFOUND) return 0;
+  if (code == 0 && !ee_row_parse(key, row, ret, &value)) return MDB_CORRUPTED;
+  return code;
+}
+
+static int delete_due(struct ee_disk *disk, MDB_txn *txn, MDB_val key, int64_t wake_at) {
+  struct ee_due_key due;
+  ee_due_key_make(&due, key.mv_data, key.mv_size, wake_at);
+  MDB_val row_key = {.mv_size = due.size, .mv_data = due.data};
+  int code = mdb_del(txn, disk->dbs[EE_DB_DUE], &row_key, NULL);
+  return code == MDB_NOTFOUND ? MDB_CORRUPTED : code;
+}
+
+static int put_due(struct ee_disk *disk, MDB_txn *txn, MDB_val key, int64_t wake_at) {
+  struct ee_due_key due;
+  uint8_t crc[EE_ROW_KEY_CRC];
+  ee_due_key_make(&due, key.mv_data, key.mv_size, wake_at);
+  MDB_val row_key = {.mv_size = due.size, .mv_data = due.data};
+  MDB_val row = {.mv_size = sizeof crc, .mv_data = crc};
+  ee_store32(crc, ee_row_key_crc(row_key));
+  return mdb_put(txn, disk->dbs[EE_DB_DUE], &row_key, &row, 0);
+}
+
+static int put_row(struct ee_disk *disk, MDB_txn *txn, enum ee_db db, MDB_val key, int64_t wake_at,
+                   struct ee_bytes value) {
+  MDB_val row = {.mv_size = EE_ROW_HEAD + value.size};
+  int code = mdb_put(txn, disk->dbs[db], &key, &row, MDB_RESERVE);
+  if (code == 0) ee_row_make(row.mv_data, key, wake_at, value);
+  return code;
+}
+
+static int write_entry(struct ee_disk *disk, MDB_txn *txn, const struct ee_entry *entry) {
+  const struct ee_version *version = entry->version[EE_LAYER_COMMITTED];
+  MDB_val key = ee_val(entry->key, entry->key_size);
+  int64_t wake_at = version->present ? version->wake_at : EE_NEVER, old;
+  bool exists;
+  int code = old_wake_at(disk, txn, key, &exists, &old);
+  if (code == 0 && old != EE_NEVER && old != wake_at) code = delete_due(disk, txn, key, old);
+  if (code == 0 && wake_at != EE_NEVER && old != wake_at) code = put_due(disk, txn, key, wake_at);
+  if (code != 0) return code;
+  if (version->present) {
+    return put_row(disk, txn, EE_DB_STATE, key, wake_at, ee_bytes(version->data, version->size));
+  }
+  return exists ? mdb_del(txn, disk->dbs[EE_DB_STATE], &key, NULL) : 0;
+}
+
+static int write_offsets(struct ee_disk *disk, MDB_txn *txn,
+                         const struct ee_store_checkpoint *checkpoint, int64_t wall_ms) {
+  uint8_t key[EE_CHECKPOINT_KEY_SIZE], body[EE_CHANGELOGS_MAX * 8];
+  ee_checkpoint_key(key, checkpoint->partition);
+  for (size_t i = 0; i < disk->changelog_count; i++) {
+    ee_store64(body + 8 * i, (uint64_t)checkpoint->offsets[i]);
+  }
+  return put_row(disk, txn, EE_DB_META, ee_val(key, sizeof key), wall_ms,
+                 ee_bytes(body, 8 * disk->changelog_count));
+}
+
+static int write_checkpoint(struct ee_disk *disk, MDB_txn *txn, void *context) {
+  const struct checkpoint *all = context;
+  int code = 0;
+  const struct ee_entry *entry = all->changes;
+  for (; entry != NULL && code == 0; entry = entry->next[EE_LAYER_COMMITTED]) {
+    code = write_entry(disk, txn, entry);
+  }
+  for (size_t i = 0; i < all->count && code == 0; i++) {
+    code = write_offsets(disk, txn, &all->checkpoints[i], all->wall_ms);
+  }
+  return code;
+}
+
+bool ee_disk_write(struct ee_disk *disk, const struct ee_entry *changes,
+                   const struct ee_store_checkpoint *checkpoints, size_t count, int64_t wall_ms,
+                   struct ee_err *err) {
+  struct checkpoint all = {
+      .changes = changes, .checkpoints = checkpoints, .count = count, .wall_ms = wall_ms};
+  return write_all(disk, write_checkpoint, &all, err);
+}
+
+// ---- Removal.
+
+struct erasure {
+  uint8_t prefix[2];
+  size_t left;  // rows this transaction may still remove
+};
+
+static int erase_rows(MDB_txn *txn, MDB_dbi db, struct erasure *erasure) {
+  MDB_cursor *cursor;
+  int code = mdb_cursor_open(txn, db, &cursor);
+  if (code != 0) return code;
+  MDB_val key = ee_val(erasure->prefix, sizeof erasure->prefix), row;
+  code = mdb_cursor_get(cursor, &key, &row, MDB_SET_RANGE);
+  while (code == 0 && erasure->left > 0 && key.mv_size >= sizeof erasure->prefix &&
+         memcmp(key.mv_data, erasure->prefix, sizeof erasure->prefix) == 0) {
+    code = mdb_cursor_del(cursor, 0);
+    erasure->left--;
+    if (code == 0) code = mdb_cursor_get(cursor, &key, &row, MDB_NEXT);
+  }
+  mdb_cursor_close(cursor);
+  return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int erase_step(struct ee_disk *disk, MDB_txn *txn, void *context) {
+  struct erasure *erasure = context;
+  uint8_t name[EE_CHECKPOINT_KEY_SIZE] = {'c', erasure->prefix[0], erasure->prefix[1]};
+  MDB_val key = ee_val(name, sizeof name);
+  erasure->left = ERASE_STEP;
+  int code = mdb_del(txn, disk->dbs[EE_DB_META], &key, NULL);
+  if (code == MDB_NOTFOUND) code = 0;
+  if (code == 0) code = erase_rows(txn, disk->dbs[EE_DB_STATE], erasure);
+  if (code == 0) code = erase_rows(txn, disk->dbs[EE_DB_DUE], erasure);
+  return code;
+}
+
+bool ee_disk_erase(struct ee_disk *disk, int32_t partition, struct ee_err *err) {
+  struct erasure erasure = {.prefix = {(uint8_t)(partition >> 8), (uint8_t)partition}};
+  do {
+    if (!write_all(disk, erase_step, &erasure, err)) return false;
+  } while (erasure.left == 0);
+  return true;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// Batches and transactions: seal, commit, abort and rewind; and checkpoints of the store
+// between two commits.
+#include <stdlib.h>
+
+#include "stream/runtime_impl.h"
+
+bool transaction_may_step(const struct ee_runtime *rt) {
+  return rt->transaction != TRANSACTION_ABORTING && rt->transaction != TRANSACTION_RENEWING &&
+         !rt->revoking && !rt->stopping && rt->now_ms >= rt->step_after_ms &&
+         rt->batch_records < BATCH_RECORDS_MAX && !output_full(rt);
+}
+
+void transaction_note(struct ee_runtime *rt) {
+  if (rt->batch_records++ == 0) rt->batch_started_ms = rt->now_ms;
+}
+
+bool transaction_idle(const struct ee_runtime *rt) {
+  return rt->transaction == TRANSACTION_NONE && rt->batch_records == 0;
+}
+
+// Throws away what no commit has made true, and reads it again.
+static void discard(struct ee_runtime *rt) {
+  ee_store_abort(rt->store);
+  output_clear(&rt->open_outputs);
+  output_clear(&rt->sealed_outputs);
+  rt->batch_records = 0;
+  rt->transaction = TRANSACTION_NONE;
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    struct partition *p = rt->partitions[i];
+    if (p == NULL || p->state != PARTITION_RUNNING || rt->revoking) continue;
+    if (!partition_start(rt, p)) {
+      runtime_fail(rt, "partition %d cannot start again: %s", (int)i, rt->trouble.text);
+    }
+  }
+}
+
+static void begin_abort(struct ee_runtime *rt) {
+  rt->transaction = TRANSACTION_ABORTING;
+  runtime_begin(rt, &rt->producer_operation, EE_OP_ABORT, NULL, 0);
+}
+
+void transaction_abort(struct ee_runtime *rt, const char *why) {
+  if (rt->transaction == TRANSACTION_COMMITTING || rt->transaction == TRANSACTION_ABORTING ||
+      rt->transaction == TRANSACTION_RENEWING) {
+    return;  // the end of what is under way decides
+  }
+  rt->metrics->transactions_aborted++;
+  ee_log(EE_WARN, "the batch is thrown away and read again",
+         EE_LOG_WITH(EE_LOG_S("why", ee_str(why))));
+  if (rt->transaction == TRANSACTION_NONE) {
+    discard(rt);
+  } else {
+    begin_abort(rt);
+  }
+}
+
+static bool heals(struct ee_runtime *rt, enum ee_outcome_class outcome, const struct ee_err *err) {
+  if (outcome == EE_FENCED) {
+    return runtime_fail(rt, "another instance with the same name has taken over: %s", err->text);
+  }
+  if (outcome == EE_FATAL) return runtime_fail(rt, "%s", err->text);
+  return true;
+}
+
+static void begin_kafka(struct ee_runtime *rt) {
+  struct ee_err err;
+  enum ee_outcome_class outcome = rt->broker->ops->begin_transaction(rt->broker, &err);
+  if (outcome == EE_DONE) {
+    rt->transaction = TRANSACTION_OPEN;
+  } else {
+    heals(rt, outcome, &err);
+  }
+}
+
+// True when everything in the list has been handed over.
+static bool send(struct ee_runtime *rt, struct output_list *list) {
+  struct ee_err err;
+  enum ee_outcome_class outcome = output_send(rt, list, &err);
+  if (outcome == EE_DONE) return true;
+  if (outcome == EE_RETRY) return false;
+  if (heals(rt, outcome, &err)) {
+    rt->step_after_ms = rt->now_ms + RETRY_MS;
+    transaction_abort(rt, err.text);
+  }
+  return false;
+}
+
+static bool batch_due(const struct ee_runtime *rt) {
+  if (rt->batch_records == 0) return false;
+  return rt->now_ms - rt->batch_started_ms >= rt->settings.commit_interval_ms ||
+         rt->batch_records >= BATCH_RECORDS_MAX || output_full(rt) || rt->stopping;
+}
+
+static bool add_state_record(void *context, struct ee_store_key key, struct ee_bytes value) {
+  struct ee_runtime *rt = context;
+  const struct ee_changelog *changelog = &rt->ops->changelogs[key.changelog];
+  if (changelog->emitted) return true;
+  struct ee_tp tp = {.topic = changelog->topic, .partition = key.partition};
+  return output_add(rt, tp, key.key, value, NULL, 0);
+}
+
+static bool add_commit_offset(struct ee_runtime *rt, struct ee_tp tp, int64_t offset) {
+  if (rt->commit_count == rt->commit_capacity) {
+    size_t capacity = rt->commit_capacity == 0 ? 64 : rt->commit_capacity * 2;
+    struct ee_tp_offset *grown = realloc(rt->commit_offsets, capacity * sizeof *grown);
+    if (grown == NULL) return false;
+    rt->commit_offsets = grown;
+    rt->commit_capacity = capacity;
+  }
+  rt->commit_offsets[rt->commit_count++] = (struct ee_tp_offset){.tp = tp, .offset = offset};
+  return true;
+}
+
+static bool collect_offsets(struct ee_runtime *rt) {
+  rt->commit_count = 0;
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    struct partition *p = rt->partitions[i];
+    for (size_t j = 0; p != NULL && j < rt->ops->input_count; j++) {
+      enum ee_topic topic = rt->ops->inputs[j];
+      if (!p->inputs[topic].dirty) continue;
+      if (!add_commit_offset(rt, (struct ee_tp){topic, i}, p->inputs[topic].next)) return false;
+      p->inputs[topic].dirty = false;
+    }
+  }
+  return true;
+}
+
+static void seal(struct ee_runtime *rt) {
+  if (!ee_store_touched(rt->store, add_state_record, rt) || !collect_offsets(rt)) {
+    rt->step_after_ms = rt->now_ms + RETRY_MS;
+    transaction_abort(rt, "no memory to seal the batch");
+    return;
+  }
+  ee_store_seal(rt->store);
+  struct output_list sealed = rt->open_outputs;
+  rt->open_outputs = rt->sealed_outputs;
+  rt->sealed_outputs = sealed;
+  rt->batch_records = 0;
+  rt->transaction = TRANSACTION_SEALED;
+}
+
+static void begin_commit(struct ee_runtime *rt) {
+  rt->transaction = TRANSACTION_COMMITTING;
+  runtime_begin(rt, &rt->producer_operation, EE_OP_COMMIT, rt->commit_offsets, rt->commit_count);
+}
+
+void transaction_turn(struct ee_runtime *rt) {
+  if (rt->producer_operation.pending || rt->now_ms < rt->retry_at_ms) return;
+  if (rt->transaction == TRANSACTION_NONE && rt->batch_records > 0) begin_kafka(rt);
+  if (rt->transaction == TRANSACTION_OPEN && send(rt, &rt->open_outputs) && batch_due(rt)) {
+    seal(rt);
+  }
+  // While the end of the changelogs is being asked for, no commit may move it.
+  if (rt->transaction == TRANSACTION_SEALED && send(rt, &rt->sealed_outputs) &&
+      !rt->checkpoint_operation.pending) {
+    begin_commit(rt);
+  }
+  if (rt->transaction == TRANSACTION_ABORTING) begin_abort(rt);
+  if (rt->transaction == TRANSACTION_RENEWING) {
+    runtime_begin(rt, &rt->producer_operation, EE_OP_RENEW, NULL, 0);
+  }
+}
+
+static void committed(struct ee_runtime *rt) {
+  ee_store_commit(rt->store);
+  output_clear(&rt->sealed_outputs);
+  for (size_t i = 0; i < rt->commit_count; i++) {
+    const struct ee_tp_offset *done = &rt->commit_offsets[i];
+    struct partition *p = runtime_partition(rt, done->tp.partition);
+    if (p != NULL) p->inputs[done->tp.topic].committed = done->offset;
+  }
+  rt->transaction = TRANSACTION_NONE;
+  rt->metrics->transactions_committed++;
+}
+
+void transaction_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  enum ee_outcome_class outcome = operation->outcome;
+  if (!heals(rt, outcome, &operation->err)) return;
+  if (outcome == EE_INDEFINITE) {
+    ee_log(EE_WARN, "the end of a transaction is unknown: new producer, state read again",
+           EE_LOG_WITH(EE_LOG_S("why", ee_str(operation->err.text))));
+    rt->transaction = TRANSACTION_RENEWING;
+    return;
+  }
+  if (outcome == EE_RETRY) {
+    rt->trouble = operation->err;
+    rt->retry_at_ms = rt->now_ms + RETRY_MS;
+    return;
+  }
+  switch (operation->kind) {
+    case EE_OP_COMMIT:
+      if (outcome == EE_DONE) {
+        committed(rt);
+      } else {
+        rt->transaction = TRANSACTION_SEALED;
+        transaction_abort(rt, operation->err.text);
+      }
+      break;
+    case EE_OP_ABORT:
+      discard(rt);
+      break;
+    case EE_OP_RENEW:
+      discard(rt);
+      assignment_again(rt);
+      break;
+    default:
+      break;
+  }
+}
+
+static bool list_changelogs(struct ee_runtime *rt) {
+  size_t most = rt->partition_count * rt->ops->changelog_count;
+  struct ee_tp_offset *offsets = realloc(rt->checkpoint_offsets, (most + 1) * sizeof *offsets);
+  if (offsets == NULL) return false;
+  rt->checkpoint_offsets = offsets;
+  rt->checkpoint_count = 0;
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    if (rt->partitions[i] == NULL || rt->partitions[i]->state != PARTITION_RUNNING) continue;
+    for (size_t j = 0; j < rt->ops->changelog_count; j++) {
+      rt->checkpoint_offsets[rt->checkpoint_count++] =
+          (struct ee_tp_offset){.tp = {rt->ops->changelogs[j].topic, i}};
+    }
+  }
+  return true;
+}
+
+void checkpoint_turn(struct ee_runtime *rt) {
+  int64_t pending = ee_store_pending_bytes(rt->store);
+  if (pending == 0 || rt->checkpoint_operation.pending || rt->checkpoint_given_up) return;
+  if (rt->transaction != TRANSACTION_NONE && rt->transaction != TRANSACTION_OPEN) return;
+  bool due = rt->now_ms - rt->checkpointed_ms >= rt->settings.checkpoint_interval_ms ||
+             pending >= rt->settings.checkpoint_bytes || rt->stopping;
+  if (!due || rt->partition_count == 0 || !list_changelogs(rt)) return;
+  rt->checkpoint_operation.isolation = EE_READ_COMMITTED;
+  runtime_begin(rt, &rt->checkpoint_operation, EE_OP_END, rt->checkpoint_offsets,
+                rt->checkpoint_count);
+}
+
+void checkpoint_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  rt->checkpointed_ms = rt->now_ms;
+  rt->checkpoint_given_up = rt->stopping;  // one try is enough then
+  if (operation->outcome != EE_DONE) {
+    rt->trouble = operation->err;
+    return;
+  }
+  size_t per = rt->ops->changelog_count, count = rt->checkpoint_count / per;
+  struct ee_store_checkpoint *checkpoints = calloc(count + 1, sizeof *checkpoints);
+  if (checkpoints == NULL) return;  // the next one will do
+  for (size_t i = 0; i < count; i++) {
+    checkpoints[i].partition = operation->offsets[i * per].tp.partition;
+    for (size_t j = 0; j < per; j++)
+      checkpoints[i].offsets[j] = operation->offsets[i * per + j].offset;
+  }
+  if (ee_store_checkpoint(rt->store, checkpoints, count, rt->wall_ms, &rt->trouble)) {
+    rt->metrics->checkpoints++;
+  } else {
+    ee_log(EE_ERROR, "state was not written to disk; tried again",
+           EE_LOG_WITH(EE_LOG_S("why", ee_str(rt->trouble.text))));
+  }
+  free(checkpoints);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Audit entries: a function of one event and the policy alone.
+#ifndef EE_PROCESSORS_GOVERNANCE_AUDIT_H
+#define EE_PROCESSORS_GOVERNANCE_AUDIT_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "contract/event.h"
+#include "contract/ident.h"
+
+// How much of an event may be disclosed: the least of what the rules that may match say;
+// standard if none says.
+enum ee_audit_level ee_audit_disclosure(const struct ee_policy *policy, enum ee_phase phase,
+                                        const void *record);
+
+// Appends the event as compact JSON with everything left out that its level or a rule
+// leaves out. False: out is full or arena is.
+bool ee_audit_event(const struct ee_policy *policy, enum ee_audit_level level, enum ee_phase phase,
+                    const void *record, struct ee_arena *arena, struct ee_buf *out);
+
+// RFC 6962 leaf hash over the compact JSON array [topic, partition, offset, number, level,
+// event]. False: scratch is full.
+bool ee_audit_leaf_hash(const struct ee_audit_source *source, int64_t number,
+                        enum ee_audit_level level, struct ee_str event, struct ee_buf *scratch,
+                        uint8_t ret[EE_SHA256_SIZE]);
+
+#endif

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Obligations of one envelope.
+#include "processors/governance/obligations.h"
+
+#include "base/time.h"
+#include "contract/ident.h"
+#include "contract/record.h"
+#include "processors/governance/policy.h"
+
+#define ID_INPUT_MAX 4096
+#define HINT_PREFIX "hint."
+
+// Lower-case hex SHA-256 of [envelope_id, policy_version, rule, name].
+static struct ee_str make_id(struct ee_str envelope_id, int64_t version, struct ee_str rule,
+                             struct ee_str name, struct ee_arena *arena) {
+  struct ee_buf text;
+  uint8_t digest[EE_SHA256_SIZE];
+  char hex[EE_SHA256_HEX_SIZE];
+  ee_buf_init(&text, ID_INPUT_MAX);
+  ee_buf_text(&text, "[");
+  ee_buf_json_string(&text, envelope_id);
+  ee_buf_printf(&text, ",%lld,", (long long)version);
+  ee_buf_json_string(&text, rule);
+  ee_buf_text(&text, ",");
+  ee_buf_json_string(&text, name);
+  ee_buf_text(&text, "]");
+  bool failed = text.failed;
+  ee_sha256(ee_buf_bytes(&text), digest);
+  ee_hex(ee_bytes(digest, sizeof digest), hex);
+  ee_buf_release(&text);
+  return failed ? (struct ee_str){0} : ee_arena_str(arena, ee_str(hex));
+}
+
+static struct ee_str hint_name(struct ee_str name, struct ee_arena *arena) {
+  char *text = ee_arena_alloc(arena, sizeof HINT_PREFIX - 1 + name.size);
+  if (text == NULL) return (struct ee_str){0};
+  memcpy(text, HINT_PREFIX, sizeof HINT_PREFIX - 1);
+  memcpy(text + sizeof HINT_PREFIX - 1, name.data, name.size);
+  return (struct ee_str){text, sizeof HINT_PREFIX - 1 + name.size};
+}
+
+// Sets a parameter unless the rule itself gives one of that name.
+static void set_default(struct ee_str_map *map, struct ee_str name, struct ee_str value) {
+  for (size_t i = 0; i < map->count; i++) {
+    if (ee_str_equal(map->entries[i].key, name)) return;
+  }
+  map->entries[map->count++] = (struct ee_str_entry){name, value};
+}
+
+// The rule's own parameters, the hints it matched, and the retention that was asked for.
+static bool make_parameters(const struct ee_policy_rule *rule,
+                            const struct ee_policy_obligation *obligation,
+                            const struct ee_admission *admission, struct ee_arena *arena,
+                            struct ee_str_map *ret) {
+  const struct ee_str_map *own = &obligation->parameters, *hints = &rule->match.hints;
+  ret->count = 0;
+  ret->entries = ee_arena_zero(arena, own->count + hints->count + 1, sizeof *ret->entries);
+  if (ret->entries == NULL) return false;
+  for (size_t i = 0; i < own->count; i++)
+    ret->entries[ret->count++] = own->entries[i];
+  for (size_t i = 0; i < hints->count; i++) {
+    struct ee_str name = hint_name(hints->entries[i].key, arena);
+    if (name.data == NULL) return false;
+    set_default(ret, name, ee_hint(admission, hints->entries[i].key));
+  }
+  if (admission->governance != NULL && admission->governance->retention.data != NULL) {
+    set_default(ret, EE_STR("retention"), admission->governance->retention);
+  }
+  return true;
+}
+
+static int64_t due_time(int64_t append_time, int64_t after_ms) {
+  int64_t micros;
+  if (after_ms < 0) after_ms = 0;
+  if (__builtin_mul_overflow(after_ms, EE_MICROS_PER_MS, &micros) ||
+      __builtin_add_overflow(append_time, micros, &micros)) {
+    return EE_NEVER;
+  }
+  return micros;
+}
+
+static bool derive_one(const struct ee_policy_version *policy, const struct ee_policy_rule *rule,
+                       const struct ee_policy_obligation *from,
+                       const struct ee_admission *admission, int64_t append_time,
+                       struct ee_arena *arena, struct ee_tracked_obligation *ret) {
+  ee_record_init(&ee_tracked_obligation_type, ret);
+  ret->obligation_id =
+      make_id(admission->envelope_id, policy->number, rule->name, from->name, arena);
+  ret->obligation = from->obligation;
+  ret->name = from->name;
+  ret->state = EE_OBLIGATION_STATE_DUE;
+  ret->policy_version = policy->number;
+  ret->rule = rule->name;
+  if (from->due_after_ms.present) {
+    ret->due = (struct ee_opt_long){true, due_time(append_time, from->due_after_ms.value)};
+  }
+  return ret->obligation_id.data != NULL &&
+         make_parameters(rule, from, admission, arena, &ret->parameters);
+}
+
+bool ee_obligations_derive(const struct ee_policy_version *policy,
+                           const struct ee_admission *admission, int64_t append_time,
+                           struct ee_arena *arena, struct ee_governance_envelope *envelope) {
+  const struct ee_policy_rule_array *rules = &policy->policy->rules;
+  struct ee_tracked_obligation_array *made = &envelope->obligations;
+  size_t most = 0;
+  for (size_t i = 0; i < rules->count; i++)
+    most += rules->items[i].obligations.count;
+  if (most > EE_OBLIGATIONS_MAX) most = EE_OBLIGATIONS_MAX;
+  made->count = 0;
+  made->items = ee_arena_zero(arena, most, sizeof *made->items);
+  if (made->items == NULL) return false;
+  for (size_t i = 0; i < rules->count; i++) {
+    const struct ee_policy_rule *rule = &rules->items[i];
+    if (rule->obligations.count == 0 || !ee_rule_matches(rule, admission)) continue;
+    for (size_t j = 0; j < rule->obligations.count && made->count < most; j++) {
+      if (!derive_one(policy, rule, &rule->obligations.items[j], admission, append_time, arena,
+                      &made->items[made->count])) {
+        return false;
+      }
+      made->count++;
+    }
+  }
+  return true;
+}
+
+static struct ee_held_receipt *find_held(const struct ee_governance_envelope *envelope,
+                                         struct ee_str obligation_id, struct ee_str tenant) {
+  for (size_t i = 0; i < envelope->receipts.count; i++) {
+    struct ee_held_receipt *held = &envelope->receipts.items[i];
+    if (ee_str_equal(held->obligation_id, obligation_id) && ee_str_equal(held->tenant, tenant)) {
+      return held;
+    }
+  }
+  return NULL;
+}
+
+static void fill(struct ee_held_receipt *held, const struct ee_receipt *receipt,
+                 const struct ee_evidence *evidence) {
+  held->obligation_id = receipt->obligation_id;
+  held->tenant = receipt->tenant;
+  held->state = receipt->state;
+  held->actor = receipt->actor;
+  held->occurred_at = receipt->occurred_at;
+  held->evidence = *evidence;
+}
+
+bool ee_receipt_hold(const struct ee_receipt *receipt, const struct ee_evidence *evidence,
+                     struct ee_arena *arena, struct ee_governance_envelope *envelope,
+                     bool *ret_changed) {
+  struct ee_held_receipt_array *held = &envelope->receipts;
+  *ret_changed = false;
+  if (receipt->state == EE_OBLIGATION_STATE_DUE) return true;
+  struct ee_held_receipt *before = find_held(envelope, receipt->obligation_id, receipt->tenant);
+  if (before != NULL) {
+    if (receipt->occurred_at < before->occurred_at) return true;  // at equal times the later
+    fill(before, receipt, evidence);
+  } else {
+    if (held->count >= EE_RECEIPTS_MAX) return true;
+    struct ee_held_receipt *items = ee_arena_zero(arena, held->count + 1, sizeof *items);
+    if (items == NULL) return false;
+    if (held->count > 0) memcpy(items, held->items, held->count * sizeof *items);
+    fill(&items[held->count], receipt, evidence);
+    items[held->count].first_offset = evidence->offset;
+    items[held->count].first_timestamp = evidence->timestamp;
+    held->items = items;
+    held->count++;
+  }
+  *ret_changed = true;
+  return true;
+}
+
+const struct ee_held_receipt *ee_receipt_standing(const struct ee_governance_envelope *envelope,
+                                                  const struct ee_tracked_obligation *obligation) {
+  return find_held(envelope, obligation->obligation_id, envelope->tenant);
+}
+
+bool ee_obligation_settle(const struct ee_governance_envelope *envelope,
+                          struct ee_tracked_obligation *obligation) {
+  const struct ee_held_receipt *standing = ee_receipt_standing(envelope, obligation);
+  int state = standing == NULL ? EE_OBLIGATION_STATE_DUE : standing->state;
+  bool changed = state != obligation->state;
+  obligation->state = state;
+  return changed;
+}
+
+static int64_t judged_at(const struct ee_tracked_obligation *obligation, int64_t grace) {
+  int64_t at;
+  if (!obligation->due.present || obligation->overdue) return EE_NEVER;
+  return __builtin_add_overflow(obligation->due.value, grace, &at) ? EE_NEVER : at;
+}
+
+bool ee_obligation_overdue(const struct ee_governance_envelope *envelope,
+                           const struct ee_tracked_obligation *obligation, int64_t grace,
+                           const struct ee_tick_view *tick) {
+  int64_t at = judged_at(obligation, grace);
+  if (at == EE_NEVER || at > tick->clock) return false;
+  const struct ee_held_receipt *answer = ee_receipt_standing(envelope, obligation);
+  return answer == NULL || answer->first_offset >= tick->offsets[EE_TOPIC_OBLIGATION];
+}
+
+int64_t ee_obligations_wake_at(const struct ee_governance_envelope *envelope, int64_t grace,
+                               int64_t clock) {
+  int64_t least = EE_NEVER;
+  for (size_t i = 0; i < envelope->obligations.count; i++) {
+    const struct ee_tracked_obligation *obligation = &envelope->obligations.items[i];
+    int64_t at = judged_at(obligation, grace);
+    const struct ee_held_receipt *answer = ee_receipt_standing(envelope, obligation);
+    // A receipt appended before that time lies below the offsets of any tick after it.
+    if (answer != NULL && answer->first_timestamp < at) continue;
+    if (at > clock && at < least) least = at;
+  }
+  return least;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Allocation failure on demand, through the linker's --wrap.
+#include "tests/support/chaos.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t size);
+
+static bool armed;
+static bool failed;
+static size_t remaining;
+
+void ee_chaos_fail_after(size_t after) {
+  armed = true;
+  failed = false;
+  remaining = after;
+}
+
+bool ee_chaos_stop(void) {
+  bool result = failed;
+  armed = false;
+  failed = false;
+  return result;
+}
+
+static bool must_fail(void) {
+  if (!armed || failed) return false;
+  if (remaining > 0) {
+    remaining--;
+    return false;
+  }
+  failed = true;
+  return true;
+}
+
+void *__wrap_malloc(size_t size) {
+  return must_fail() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size) {
+  return must_fail() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size) {
+  return must_fail() ? NULL : __real_realloc(memory, size);
+}
+
+char *__wrap_strdup(const char *text) {
+  return must_fail() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t size) {
+  return must_fail() ? NULL : __real_strndup(text, size);
+}

@@ -1,0 +1,803 @@
+// SPDX-License-Identifier: Apache-2.0
+// The join, line by line of its table: fields of the lifecycle record, repeats, violations,
+// what ticks decide.
+#include "tests/unit/processors/join_world.h"
+
+#define ADMISSION EE_PHASE_ADMISSION
+#define RESOLVED EE_PHASE_RESOLVED
+#define FINALIZED EE_PHASE_FINALIZED
+#define FAILED EE_PHASE_FAILED
+#define RELEASED EE_PHASE_RELEASED
+#define ANNOTATION EE_PHASE_ANNOTATION
+
+static void assert_text(struct ee_str text, const char *expected) {
+  assert_int_equal(text.size, strlen(expected));
+  assert_memory_equal(text.data, expected, text.size);
+}
+
+static void assert_status(struct world *w, enum ee_status status, enum ee_outcome outcome) {
+  const struct ee_lifecycle *record = world_lifecycle(w);
+  assert_int_equal(record->status, status);
+  assert_int_equal(record->outcome, outcome);
+}
+
+static void assert_refs(struct world *w, size_t count, const enum ee_violation_kind *kinds) {
+  const struct ee_lifecycle *record = world_lifecycle(w);
+  assert_int_equal(record->violations.count, count);
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(record->violations.items[i].kind, kinds[i]);
+  }
+}
+
+// One violation of that kind, with the evidence of these events: "admission a", ...
+static const struct ee_violation *assert_violation(struct world *w, enum ee_violation_kind kind,
+                                                   const char *evidence) {
+  const struct ee_violation *all, *match = NULL;
+  size_t count = world_violations(w, &all);
+  for (size_t i = 0; i < count; i++) {
+    if (all[i].kind != (int)kind) continue;
+    assert_null(match);
+    match = &all[i];
+  }
+  assert_non_null(match);
+  char text[1024] = "";
+  for (size_t i = 0; i < match->evidence.count; i++) {
+    const struct ee_evidence *at = &match->evidence.items[i];
+    size_t used = strlen(text);
+    snprintf(text + used, sizeof text - used, "%s%s %.*s", i == 0 ? "" : ", ",
+             ee_phase_name((enum ee_phase)at->phase), EE_STR_ARG(at->event_id));
+    assert_text(at->topic, ee_topics[at->phase].name);
+    assert_int_equal(at->partition, PARTITION);
+  }
+  assert_string_equal(text, evidence);
+  return match;
+}
+
+static union event an_admission(int64_t timeout_ms) {
+  union event event = an_event(ADMISSION, "a", 10);
+  event.admission.requested.timeout_ms = NUMBER(timeout_ms);
+  return event;
+}
+
+// ---- The record's fields.
+
+static void test_admission_alone(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000);
+  world_event(&w, ADMISSION, &admission);
+  const struct ee_lifecycle *record = world_lifecycle(&w);
+  assert_status(&w, EE_STATUS_ADMITTED, EE_OUTCOME_PENDING);
+  assert_text(record->envelope_id, "envelope");
+  assert_text(record->tenant, "acme");
+  assert_true(record->deadline.present);
+  assert_int_equal(record->deadline.value, NOON + SECOND);
+  assert_int_equal(record->evidence.count, 1);
+  assert_text(record->evidence.items[0].topic, "envelope.admission.v1");
+  assert_int_equal(record->evidence.items[0].partition, PARTITION);
+  assert_int_equal(record->evidence.items[0].offset, 0);
+  assert_int_equal(record->evidence.items[0].timestamp, NOON);
+  assert_int_equal(record->evidence.items[0].phase, ADMISSION);
+  assert_text(record->evidence.items[0].event_id, "a");
+  assert_false(record->closed_at.present);
+  assert_int_equal(record->drift.count + record->violations.count + record->grants.count, 0);
+  world_release(&w);
+}
+
+// The admission's bytes are the producer's, and the digest is theirs.
+static void test_admission_bytes_are_carried(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000);
+  struct ee_buf bytes;
+  uint8_t digest[EE_SHA256_SIZE];
+  ee_buf_init(&bytes, 1 << 20);
+  ee_encode(&ee_admission_type, &admission, &bytes);
+  ee_sha256(ee_buf_bytes(&bytes), digest);
+  world_event(&w, ADMISSION, &admission);
+  world_add(&w, RESOLVED, "r", 20);
+  const struct ee_lifecycle *record = world_lifecycle(&w);
+  assert_true(ee_bytes_equal(record->admission->encoded, ee_buf_bytes(&bytes)));
+  assert_memory_equal(record->admission_sha256, digest, sizeof digest);
+  ee_buf_release(&bytes);
+  world_release(&w);
+}
+
+// A step of the join with an input as a writer of an older schema leaves it: the record is
+// resolved, so `encoded` is not set, and the bytes are in another schema.
+static bool step_as_older_writer(void *self, struct ee_step *step, const struct ee_input *input) {
+  union event event;
+  struct ee_input older = *input;
+  memcpy(&event, input->record, ee_phase_record((enum ee_phase)input->topic)->size);
+  event.head.encoded = ee_bytes(NULL, 0);
+  older.record = &event;
+  older.avro = ee_str_bytes(EE_STR("the older bytes"));
+  return ee_join_processor(self).ops->step(self, step, &older);
+}
+
+static void test_older_writers_are_encoded_once(void **state) {
+  (void)state;
+  struct world w, usual;
+  world_init(&w);
+  world_init(&usual);
+  struct ee_processor_ops ops = *w.processor.ops;
+  ops.step = step_as_older_writer;
+  struct ee_processor older = {.ops = &ops, .self = w.processor.self};
+  step_double_free(w.d);
+  w.d = step_double_new(&older);
+  union event admission = an_admission(1000);
+  for (int i = 0; i < 2; i++) {
+    struct world *each = i == 0 ? &w : &usual;
+    world_event(each, ADMISSION, &admission);
+    world_add(each, RESOLVED, "r", 20);
+    world_add(each, ANNOTATION, "n", 20);
+  }
+  uint8_t digest[EE_SHA256_SIZE];
+  ee_sha256(ee_str_bytes(EE_STR("the older bytes")), digest);
+  assert_memory_equal(world_lifecycle(&w)->admission_sha256, digest, sizeof digest);
+  assert_true(ee_equal(&ee_admission_type, world_lifecycle(&w)->admission,
+                       world_lifecycle(&usual)->admission, NULL));
+  assert_true(ee_bytes_equal(world_lifecycle(&w)->admission->encoded,
+                             world_lifecycle(&usual)->admission->encoded));
+  assert_true(ee_bytes_equal(world_lifecycle(&w)->grants.items[0].encoded,
+                             world_lifecycle(&usual)->grants.items[0].encoded));
+  world_release(&w);
+  world_release(&usual);
+}
+
+static void test_lists_are_in_order(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  world_add(&w, RESOLVED, "b", 30);
+  world_add(&w, RESOLVED, "c", 20);
+  world_add(&w, RESOLVED, "a", 30);
+  world_add(&w, ANNOTATION, "z", -5);
+  world_add(&w, ADMISSION, "adm", 99);
+  const struct ee_lifecycle *record = world_lifecycle(&w);
+  assert_int_equal(record->grants.count, 3);
+  assert_text(record->grants.items[0].event_id, "c");
+  assert_text(record->grants.items[1].event_id, "a");
+  assert_text(record->grants.items[2].event_id, "b");
+  static const char *const evidence[] = {"adm", "c", "a", "b", "z"};
+  static const int64_t offsets[] = {0, 1, 2, 0, 0};
+  assert_int_equal(record->evidence.count, COUNT_OF(evidence));
+  for (size_t i = 0; i < COUNT_OF(evidence); i++) {
+    assert_text(record->evidence.items[i].event_id, evidence[i]);
+    assert_int_equal(record->evidence.items[i].offset, offsets[i]);
+  }
+  world_release(&w);
+}
+
+struct step {
+  enum ee_phase phase;
+  const char *event_id;
+  int64_t occurred_at;
+};
+
+static void assert_status_after(const struct step *steps, size_t count, enum ee_status status,
+                                enum ee_outcome outcome) {
+  struct world w;
+  world_init(&w);
+  for (size_t i = 0; i < count; i++) {
+    world_add(&w, steps[i].phase, steps[i].event_id, steps[i].occurred_at);
+  }
+  assert_status(&w, status, outcome);
+  world_release(&w);
+}
+#define AFTER(STATUS, OUTCOME, ...)                                                           \
+  assert_status_after((struct step[]){__VA_ARGS__}, COUNT_OF(((struct step[]){__VA_ARGS__})), \
+                      EE_STATUS_##STATUS, EE_OUTCOME_##OUTCOME)
+
+static void test_status(void **state) {
+  (void)state;
+  AFTER(ORPHANED, PENDING, {RESOLVED, "r", 1});
+  AFTER(ORPHANED, PENDING, {RELEASED, "x", 1});
+  AFTER(ADMITTED, PENDING, {ADMISSION, "a", 1}, {ANNOTATION, "n", 2});
+  AFTER(RESOLVED, PENDING, {ADMISSION, "a", 1}, {RESOLVED, "r", 1});
+  AFTER(FINALIZED, UNSTATED, {ADMISSION, "a", 1}, {FINALIZED, "f", 1});
+  AFTER(RELEASED, UNSTATED, {ADMISSION, "a", 1}, {RELEASED, "x", 9}, {FINALIZED, "f", 8});
+  AFTER(FINALIZED, UNSTATED, {ADMISSION, "a", 1}, {RELEASED, "x", 8}, {FINALIZED, "f", 9});
+  // at equal times released over failed over finalized, whatever the event ids
+  AFTER(RELEASED, UNSTATED, {ADMISSION, "a", 1}, {RELEASED, "1", 8}, {FINALIZED, "2", 8});
+  AFTER(RELEASED, DENIED, {ADMISSION, "a", 1}, {RELEASED, "1", 8}, {FAILED, "2", 8});
+  AFTER(FAILED, DENIED, {ADMISSION, "a", 1}, {FAILED, "1", 8}, {FINALIZED, "2", 8});
+}
+
+static void test_denied_and_unhealthy(void **state) {
+  (void)state;
+  AFTER(FAILED, DENIED, {ADMISSION, "a", 1}, {FAILED, "f", 5});
+  AFTER(FAILED, DENIED, {ADMISSION, "a", 1}, {RESOLVED, "r", 6}, {FAILED, "f", 5});
+  AFTER(FAILED, UNHEALTHY, {ADMISSION, "a", 1}, {RESOLVED, "r", 5}, {FAILED, "f", 5});
+  AFTER(FAILED, UNHEALTHY, {ADMISSION, "a", 1}, {RESOLVED, "r", 4}, {RESOLVED, "s", 6},
+        {FAILED, "f", 5});
+  // a release heals nothing, success does
+  AFTER(RELEASED, UNHEALTHY, {ADMISSION, "a", 1}, {RESOLVED, "r", 2}, {FAILED, "f", 5},
+        {RELEASED, "x", 9});
+  AFTER(FINALIZED, UNSTATED, {ADMISSION, "a", 1}, {FAILED, "f", 5}, {FINALIZED, "g", 6});
+  AFTER(FAILED, DENIED, {ADMISSION, "a", 1}, {FINALIZED, "g", 5}, {FAILED, "f", 6});
+  // failed? comes before the question of an admission
+  AFTER(ORPHANED, DENIED, {FAILED, "f", 5});
+  AFTER(ORPHANED, UNHEALTHY, {FAILED, "f", 5}, {RESOLVED, "r", 5});
+}
+
+// What is asked for is 4 and 8; the outcome of granting these two.
+static void assert_drift_outcome(int64_t cpu, int64_t concurrency, const char *engine,
+                                 enum ee_outcome outcome) {
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000), grant = an_event(RESOLVED, "r", 20);
+  admission.admission.requested.cpu_millis = NUMBER(4);
+  admission.admission.requested.concurrency = NUMBER(8);
+  admission.admission.requested.engine = EE_STR("vllm");
+  if (cpu >= 0) grant.resolved.granted.cpu_millis = NUMBER(cpu);
+  if (concurrency >= 0) grant.resolved.granted.concurrency = NUMBER(concurrency);
+  grant.resolved.granted.engine = ee_str(engine);
+  grant.resolved.granted.timeout_ms = NUMBER(1);  // listed, not counted
+  world_event(&w, RESOLVED, &grant);
+  world_event(&w, ADMISSION, &admission);
+  assert_status(&w, EE_STATUS_RESOLVED, outcome);
+  assert_int_equal(world_lifecycle(&w)->drift.count, 4);
+  world_add(&w, FINALIZED, "f", 30);
+  if (outcome == EE_OUTCOME_PENDING) outcome = EE_OUTCOME_UNSTATED;
+  assert_status(&w, EE_STATUS_FINALIZED, outcome);
+  world_release(&w);
+}
+
+static void test_outcome_of_drift(void **state) {
+  (void)state;
+  assert_drift_outcome(4, 8, "vllm", EE_OUTCOME_AS_REQUESTED);
+  assert_drift_outcome(4, 9, "vllm", EE_OUTCOME_WIDENED);
+  assert_drift_outcome(3, 9, "vllm", EE_OUTCOME_NARROWED);
+  assert_drift_outcome(3, 9, "sglang", EE_OUTCOME_REBOUND);
+  assert_drift_outcome(-1, -1, "vllm", EE_OUTCOME_AS_REQUESTED);
+  assert_drift_outcome(-1, 8, NULL, EE_OUTCOME_AS_REQUESTED);
+  assert_drift_outcome(-1, -1, NULL, EE_OUTCOME_PENDING);
+}
+
+// Drift is that of the last grant.
+static void test_effective_grant(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000), grant = an_event(RESOLVED, "late", 40);
+  admission.admission.requested.cpu_millis = NUMBER(4);
+  grant.resolved.granted.cpu_millis = NUMBER(4);
+  world_event(&w, ADMISSION, &admission);
+  world_event(&w, RESOLVED, &grant);
+  grant.head.event_id = EE_STR("early");
+  grant.head.occurred_at = 39;
+  grant.resolved.granted.cpu_millis = NUMBER(1);
+  world_event(&w, RESOLVED, &grant);
+  assert_status(&w, EE_STATUS_RESOLVED, EE_OUTCOME_AS_REQUESTED);
+  assert_int_equal(world_lifecycle(&w)->grants.count, 2);
+  world_release(&w);
+}
+
+static void test_tenant(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event annotation = an_event(ANNOTATION, "n", 1), failed = an_event(FAILED, "f", 5);
+  annotation.head.tenant = EE_STR("first read");
+  failed.head.tenant = EE_STR("phase before");
+  world_event(&w, ANNOTATION, &annotation);
+  assert_text(world_lifecycle(&w)->tenant, "first read");
+  world_event(&w, FAILED, &failed);
+  assert_text(world_lifecycle(&w)->tenant, "phase before");
+  failed.head.tenant = EE_STR("earlier");
+  failed.head.event_id = EE_STR("g");
+  failed.head.occurred_at = 4;
+  world_event(&w, FAILED, &failed);
+  assert_text(world_lifecycle(&w)->tenant, "earlier");
+  world_add(&w, ADMISSION, "a", 9);
+  assert_text(world_lifecycle(&w)->tenant, "acme");
+  world_release(&w);
+}
+
+static void test_foreign_events_count_for_nothing(void **state) {
+  (void)state;
+  for (int admission_first = 0; admission_first < 2; admission_first++) {
+    struct world w;
+    world_init(&w);
+    union event admission = an_admission(1000);
+    admission.admission.requested.cpu_millis = NUMBER(4);
+    if (admission_first) world_event(&w, ADMISSION, &admission);
+    for (enum ee_phase p = RESOLVED; p <= ANNOTATION; p++) {
+      union event event = an_event(p, ee_phase_name(p), 5);
+      event.head.tenant = EE_STR("other");
+      if (p == RESOLVED) event.resolved.granted.cpu_millis = NUMBER(1);
+      world_event(&w, p, &event);
+    }
+    world_add(&w, RESOLVED, "own", 1);
+    if (!admission_first) world_event(&w, ADMISSION, &admission);
+    const struct ee_lifecycle *record = world_lifecycle(&w);
+    assert_status(&w, EE_STATUS_RESOLVED, EE_OUTCOME_PENDING);
+    assert_text(record->tenant, "acme");
+    assert_int_equal(record->grants.count, 1);
+    assert_int_equal(record->finalized.count + record->failed.count + record->released.count, 0);
+    assert_int_equal(record->annotations.count, 0);
+    assert_int_equal(record->foreign.resolved.count, 1);
+    assert_int_equal(record->foreign.finalized.count, 1);
+    assert_int_equal(record->foreign.failed.count, 1);
+    assert_int_equal(record->foreign.released.count, 1);
+    assert_int_equal(record->foreign.annotations.count, 1);
+    assert_int_equal(record->evidence.count, 7);
+    assert_int_equal(record->violations.count, 5);
+    const struct ee_violation *found;
+    assert_int_equal(world_violations(&w, &found), 5);
+    for (size_t i = 0; i < 5; i++) {
+      assert_int_equal(found[i].kind, EE_VIOLATION_KIND_TENANT_MISMATCH);
+      assert_text(found[i].tenant, "acme");
+      assert_int_equal(found[i].evidence.count, 2);
+      assert_int_equal(found[i].evidence.items[0].phase, ADMISSION);
+    }
+    world_release(&w);
+  }
+}
+
+// ---- Repeats.
+
+static void test_duplicates_leave_no_trace(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  for (enum ee_phase p = 0; p < EE_PHASE_TOPICS; p++) {
+    world_add(&w, p, "same", 5);  // one id in six phases: six events
+  }
+  assert_int_equal(world_lifecycle(&w)->evidence.count, EE_PHASE_TOPICS);
+  size_t before = world_outputs(&w, EE_TOPIC_LIFECYCLE);
+  w.now += SECOND;
+  for (enum ee_phase p = 0; p < EE_PHASE_TOPICS; p++) {
+    world_add(&w, p, "same", 5);
+  }
+  union event again = an_event(ADMISSION, "another id", 7);
+  again.head.source = EE_STR("urn:another:source");
+  world_event(&w, ADMISSION, &again);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_LIFECYCLE), before);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 0);
+  world_release(&w);
+}
+
+static void test_maps_compare_as_sets(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  struct ee_str_entry forward[] = {{EE_STR("a"), EE_STR("1")}, {EE_STR("b"), EE_STR("2")}};
+  struct ee_str_entry backward[] = {forward[1], forward[0]};
+  union event event = an_admission(1000);
+  event.admission.requested.placement = (struct ee_str_map){forward, 2};
+  world_event(&w, ADMISSION, &event);
+  event.admission.requested.placement.entries = backward;
+  world_event(&w, ADMISSION, &event);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 0);
+  event.admission.requested.placement.count = 1;
+  world_event(&w, ADMISSION, &event);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 1);
+  world_release(&w);
+}
+
+static void test_event_id_conflict(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  world_add(&w, RESOLVED, "r", 5);
+  struct ee_bytes before = world_lifecycle(&w)->grants.items[0].encoded;
+  world_add(&w, RESOLVED, "r", 6);
+  const struct ee_violation *found =
+      assert_violation(&w, EE_VIOLATION_KIND_EVENT_ID_CONFLICT, "resolved r, resolved r");
+  assert_int_equal(found->evidence.items[0].offset, 0);
+  assert_int_equal(found->evidence.items[1].offset, 1);
+  assert_text(found->tenant, "acme");
+  const struct ee_lifecycle *record = world_lifecycle(&w);
+  assert_int_equal(record->grants.count, 1);
+  assert_true(ee_bytes_equal(record->grants.items[0].encoded, before));
+  assert_int_equal(record->violations.count, 1);
+  assert_true(ee_str_equal(record->violations.items[0].violation_id, found->violation_id));
+  // a third and the same breach in another phase have the same id: said once
+  world_add(&w, RESOLVED, "r", 7);
+  world_add(&w, ANNOTATION, "r", 7);
+  world_add(&w, ANNOTATION, "r", 8);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 1);
+  struct ee_str ids[] = {EE_STR("r")};
+  char expected[EE_SHA256_HEX_SIZE];
+  assert_true(ee_violation_id(EE_STR("event_id_conflict"), EE_STR("envelope"), ids, 1, expected));
+  assert_text(found->violation_id, expected);
+  world_release(&w);
+}
+
+static void test_admission_conflict(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000);
+  world_event(&w, ADMISSION, &admission);
+  struct ee_str before =
+      ee_arena_str(&w.arena, ee_bytes_str(world_lifecycle(&w)->admission->encoded));
+  admission.admission.requested.timeout_ms.value = 2000;
+  world_event(&w, ADMISSION, &admission);  // the same event_id: this and nothing else
+  assert_violation(&w, EE_VIOLATION_KIND_ADMISSION_CONFLICT, "admission a, admission a");
+  admission.head.event_id = EE_STR("b");
+  admission.head.tenant = EE_STR("other");
+  step_double_clear_outputs(w.d);
+  world_event(&w, ADMISSION, &admission);
+  assert_violation(&w, EE_VIOLATION_KIND_ADMISSION_CONFLICT, "admission a, admission b");
+  const struct ee_lifecycle *record = world_lifecycle(&w);
+  assert_true(ee_bytes_equal(record->admission->encoded, ee_str_bytes(before)));
+  assert_text(record->tenant, "acme");
+  assert_refs(&w, 2,
+              (enum ee_violation_kind[]){EE_VIOLATION_KIND_ADMISSION_CONFLICT,
+                                         EE_VIOLATION_KIND_ADMISSION_CONFLICT});
+  assert_int_equal(record->evidence.count, 1);
+  world_release(&w);
+}
+
+static void test_many_admission_conflicts(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  world_add(&w, ADMISSION, "a", 1);
+  char names[100][8];
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    snprintf(names[i], sizeof names[i], "c%zu", i);
+    union event other = an_admission((int64_t)i);
+    other.head.event_id = ee_str(names[i]);
+    world_event(&w, ADMISSION, &other);
+  }
+  const struct ee_lifecycle *record = world_lifecycle(&w);
+  assert_int_equal(record->violations.count, EE_ADMISSION_CONFLICTS_LISTED);
+  const struct ee_violation *found;
+  assert_int_equal(world_violations(&w, &found), COUNT_OF(names));
+  // listed are the first 64 that were found
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    bool listed = false;
+    for (size_t j = 0; j < record->violations.count; j++) {
+      listed |= ee_str_equal(record->violations.items[j].violation_id, found[i].violation_id);
+    }
+    assert_int_equal(listed, i < EE_ADMISSION_CONFLICTS_LISTED);
+  }
+  for (size_t j = 1; j < record->violations.count; j++) {
+    assert_true(ee_str_compare(record->violations.items[j - 1].violation_id,
+                               record->violations.items[j].violation_id) < 0);
+  }
+  world_release(&w);
+}
+
+// ---- Ticks.
+
+static void test_deadline_missed(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000);
+  world_event(&w, ADMISSION, &admission);
+  world_tick(&w, NOON + 6 * SECOND - 1);
+  assert_status(&w, EE_STATUS_ADMITTED, EE_OUTCOME_PENDING);
+  world_tick(&w, NOON + 6 * SECOND);
+  assert_status(&w, EE_STATUS_ADMITTED, EE_OUTCOME_INCOMPLETE);
+  assert_violation(&w, EE_VIOLATION_KIND_DEADLINE_MISSED, "admission a");
+  assert_refs(&w, 1, (enum ee_violation_kind[]){EE_VIOLATION_KIND_DEADLINE_MISSED});
+  world_tick(&w, NOON + 60 * SECOND);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 1);
+  // the end that comes late: no longer incomplete, still missed
+  w.now = NOON + 60 * SECOND;
+  world_add(&w, FINALIZED, "f", 5);
+  assert_status(&w, EE_STATUS_FINALIZED, EE_OUTCOME_UNSTATED);
+  assert_refs(&w, 1, (enum ee_violation_kind[]){EE_VIOLATION_KIND_DEADLINE_MISSED});
+  world_release(&w);
+}
+
+static void test_deadline_met(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000);
+  world_event(&w, ADMISSION, &admission);
+  w.now += 3 * SECOND;
+  world_add(&w, RELEASED, "x", 5);
+  size_t before = world_outputs(&w, EE_TOPIC_LIFECYCLE);
+  world_tick(&w, NOON + 600 * SECOND);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_LIFECYCLE), before);  // was not looked at
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 0);
+  world_release(&w);
+}
+
+// Only what lies below the tick counts for what is decided once; the outcome counts all.
+static void test_end_beyond_the_tick(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000);
+  world_event(&w, ADMISSION, &admission);
+  int64_t offsets[EE_TOPIC_COUNT];
+  memcpy(offsets, w.offsets, sizeof offsets);
+  w.now = NOON + 6 * SECOND;
+  world_add(&w, FINALIZED, "f", 5);
+  assert_true(step_double_tick(w.d, PARTITION, NOON + 6 * SECOND, offsets));
+  assert_violation(&w, EE_VIOLATION_KIND_DEADLINE_MISSED, "admission a");
+  assert_status(&w, EE_STATUS_FINALIZED, EE_OUTCOME_UNSTATED);
+  world_release(&w);
+}
+
+// An admission that lies beyond a tick is not judged by it, but by the next.
+static void test_admission_beyond_the_tick(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  w.settings.grace_ms = 0;
+  int64_t none[EE_TOPIC_COUNT] = {0};
+  union event admission = an_admission(0);
+  world_event(&w, ADMISSION, &admission);
+  assert_true(step_double_tick(w.d, PARTITION, NOON, none));
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 0);
+  assert_status(&w, EE_STATUS_ADMITTED, EE_OUTCOME_INCOMPLETE);
+  world_tick(&w, NOON + 1);
+  assert_violation(&w, EE_VIOLATION_KIND_DEADLINE_MISSED, "admission a");
+  world_release(&w);
+}
+
+static void test_foreign_end_meets_no_deadline(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000), end = an_event(FINALIZED, "f", 5);
+  end.head.tenant = EE_STR("other");
+  world_event(&w, FINALIZED, &end);
+  world_event(&w, ADMISSION, &admission);
+  world_tick(&w, NOON + 6 * SECOND);
+  assert_violation(&w, EE_VIOLATION_KIND_DEADLINE_MISSED, "admission a");
+  assert_status(&w, EE_STATUS_ADMITTED, EE_OUTCOME_INCOMPLETE);
+  world_release(&w);
+}
+
+static void test_orphan(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  world_add(&w, RESOLVED, "r", 5);
+  w.now += 40 * SECOND;
+  world_add(&w, ANNOTATION, "n", 1);
+  world_tick(&w, NOON + 60 * SECOND - 1);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 0);
+  int64_t offsets[EE_TOPIC_COUNT];
+  memcpy(offsets, w.offsets, sizeof offsets);
+  w.now = NOON + 60 * SECOND;
+  world_add(&w, RELEASED, "beyond", 5);
+  world_add(&w, ADMISSION, "a", 5);
+  assert_true(step_double_tick(w.d, PARTITION, NOON + 60 * SECOND, offsets));
+  const struct ee_violation *found =
+      assert_violation(&w, EE_VIOLATION_KIND_ORPHAN, "resolved r, annotation n");
+  struct ee_str ids[] = {EE_STR("n"), EE_STR("r")};
+  char expected[EE_SHA256_HEX_SIZE];
+  assert_true(ee_violation_id(EE_STR("orphan"), EE_STR("envelope"), ids, 2, expected));
+  assert_text(found->violation_id, expected);
+  world_tick(&w, NOON + 600 * SECOND);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 1);
+  assert_status(&w, EE_STATUS_RELEASED, EE_OUTCOME_UNSTATED);
+  world_release(&w);
+}
+
+static void test_admission_in_time_is_no_orphan(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  world_add(&w, FINALIZED, "f", 5);
+  w.now += 59 * SECOND;
+  world_add(&w, ADMISSION, "a", 5);
+  world_tick(&w, NOON + 600 * SECOND);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 0);
+  world_release(&w);
+}
+
+// What may have lost its beginning to retention is not judged; running values still run.
+static void test_judge_from(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(1000), orphan = an_event(RESOLVED, "r", 1);
+  orphan.head.envelope_id = EE_STR("orphan");
+  world_event(&w, ADMISSION, &admission);
+  world_event(&w, RESOLVED, &orphan);
+  step_double_judge_from(w.d, NOON + 1);
+  world_tick(&w, NOON + 600 * SECOND);
+  assert_int_equal(world_outputs(&w, EE_TOPIC_VIOLATION), 0);
+  assert_status(&w, EE_STATUS_ADMITTED, EE_OUTCOME_INCOMPLETE);
+  world_release(&w);
+}
+
+static void test_far_deadline_is_never(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  union event admission = an_admission(INT64_MAX);
+  world_event(&w, ADMISSION, &admission);
+  assert_int_equal(world_lifecycle(&w)->deadline.value, INT64_MAX);
+  world_tick(&w, INT64_MAX - 1);
+  assert_status(&w, EE_STATUS_ADMITTED, EE_OUTCOME_PENDING);
+  world_release(&w);
+}
+
+static void test_other_topics_are_passed_over(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  struct ee_producer_report report;
+  ee_record_init(&ee_producer_report_type, &report);
+  report.producer = EE_STR("urn:producer");
+  assert_true(step_double_input(w.d, EE_TOPIC_PRODUCER, PARTITION, 0, NOON, &report));
+  const struct step_output *outputs;
+  assert_int_equal(step_double_outputs(w.d, &outputs), 0);
+  world_release(&w);
+}
+
+// ---- Retirement.
+
+static void test_retirement(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  w.settings.retire_after_ms = 3600 * 1000;
+  union event admission = an_admission(1000);
+  world_event(&w, ADMISSION, &admission);
+  w.now += SECOND;
+  world_add(&w, FAILED, "f", 5);
+  w.now += SECOND;
+  world_add(&w, ANNOTATION, "n", 5);
+  uint8_t digest[EE_SHA256_SIZE];
+  memcpy(digest, world_lifecycle(&w)->admission_sha256, sizeof digest);
+  int64_t retires = NOON + 2 * SECOND + 3605 * SECOND;
+  world_tick(&w, retires - 1);
+  assert_false(world_lifecycle(&w)->closed_at.present);
+  world_tick(&w, retires);
+  const struct ee_lifecycle *stub = world_lifecycle(&w);
+  assert_true(stub->closed_at.present);
+  assert_int_equal(stub->closed_at.value, NOON + SECOND);
+  assert_int_equal(stub->status, EE_STATUS_FAILED);
+  assert_int_equal(stub->outcome, EE_OUTCOME_DENIED);
+  assert_text(stub->tenant, "acme");
+  assert_memory_equal(stub->admission_sha256, digest, sizeof digest);
+  assert_null(stub->admission);
+  assert_int_equal(stub->failed.count + stub->annotations.count + stub->evidence.count, 0);
+  assert_false(stub->deadline.present);
+  w.now = retires + SECOND;
+  world_add(&w, FINALIZED, "late", 5);
+  const struct ee_violation *found =
+      assert_violation(&w, EE_VIOLATION_KIND_AFTER_RETIREMENT, "finalized late");
+  assert_text(found->tenant, "acme");
+  assert_true(world_lifecycle(&w)->closed_at.present);
+  world_tick(&w, retires + 7200 * SECOND);
+  step_double_restore_without_clock(w.d);
+  world_tick(&w, retires + 9999 * SECOND);
+  assert_int_equal(world_lifecycle(&w)->finalized.count, 0);
+  world_release(&w);
+}
+
+static void test_events_beyond_a_retiring_tick(void **state) {
+  (void)state;
+  struct world w;
+  world_init(&w);
+  w.settings.retire_after_ms = 1;
+  w.settings.grace_ms = 0;
+  world_add(&w, ADMISSION, "a", 5);
+  world_add(&w, RELEASED, "x", 5);
+  int64_t offsets[EE_TOPIC_COUNT];
+  memcpy(offsets, w.offsets, sizeof offsets);
+  w.now += SECOND;
+  world_add(&w, FAILED, "beyond", 6);
+  assert_status(&w, EE_STATUS_FAILED, EE_OUTCOME_DENIED);
+  assert_true(step_double_tick(w.d, PARTITION, NOON + SECOND, offsets));
+  assert_violation(&w, EE_VIOLATION_KIND_AFTER_RETIREMENT, "failed beyond");
+  assert_status(&w, EE_STATUS_RELEASED, EE_OUTCOME_UNSTATED);
+  assert_int_equal(world_lifecycle(&w)->closed_at.value, NOON);
+  world_release(&w);
+}
+
+static void assert_retires(enum ee_phase last, enum ee_execution_kind kind, bool expected) {
+  struct world w;
+  world_init(&w);
+  w.settings.retire_after_ms = 1000;
+  union event admission = an_admission(1000);
+  admission.admission.execution.kind = kind;
+  world_event(&w, ADMISSION, &admission);
+  world_add(&w, last, "last", 9);
+  world_tick(&w, NOON + EE_MICROS_PER_HOUR);
+  assert_int_equal(world_lifecycle(&w)->closed_at.present, expected);
+  world_release(&w);
+}
+
+static void test_only_closed_envelopes_retire(void **state) {
+  (void)state;
+  assert_retires(FAILED, EE_EXECUTION_KIND_DEPLOYMENT, true);
+  assert_retires(RELEASED, EE_EXECUTION_KIND_DEPLOYMENT, true);
+  assert_retires(FINALIZED, EE_EXECUTION_KIND_DEPLOYMENT, false);
+  assert_retires(FINALIZED, EE_EXECUTION_KIND_AGENT_RUN, true);
+  assert_retires(RESOLVED, EE_EXECUTION_KIND_AGENT_RUN, false);
+  struct world w;
+  world_init(&w);
+  w.settings.retire_after_ms = 1000;
+  world_add(&w, RELEASED, "x", 9);  // no admission: not closed
+  world_tick(&w, NOON + EE_MICROS_PER_HOUR);
+  assert_false(world_lifecycle(&w)->closed_at.present);
+  world_release(&w);
+}
+
+// ---- Failures of the runtime.
+
+static void run_story(struct world *w, int fail_at) {
+  union event foreign = an_event(FAILED, "f", 3);
+  foreign.head.tenant = EE_STR("other");
+  union event admission = an_admission(1000), conflict = an_admission(2000);
+  const struct {
+    enum ee_phase phase;
+    const union event *event;
+  } steps[] = {{FAILED, &foreign}, {ADMISSION, &admission}, {ADMISSION, &conflict}};
+  for (size_t i = 0; i < COUNT_OF(steps); i++) {
+    step_double_fail_at(w->d, fail_at);
+    bool done = world_try(w, steps[i].phase, steps[i].event);
+    step_double_fail_at(w->d, 0);
+    if (!done) assert_true(world_try(w, steps[i].phase, steps[i].event));
+    w->offsets[steps[i].phase]++;
+  }
+  step_double_fail_at(w->d, fail_at);
+  bool done = step_double_tick(w->d, PARTITION, NOON + 600 * SECOND, w->offsets);
+  step_double_fail_at(w->d, 0);
+  if (!done) assert_true(step_double_tick(w->d, PARTITION, NOON + 600 * SECOND, w->offsets));
+}
+
+static void test_failed_calls_stop_the_step(void **state) {
+  (void)state;
+  struct world whole;
+  world_init(&whole);
+  run_story(&whole, 0);
+  const struct step_output *expected, *outputs;
+  size_t count = step_double_outputs(whole.d, &expected);
+  for (int n = 1; n < 8; n++) {
+    struct world w;
+    world_init(&w);
+    run_story(&w, n);
+    assert_int_equal(step_double_outputs(w.d, &outputs), count);
+    for (size_t i = 0; i < count; i++) {
+      assert_int_equal(outputs[i].topic, expected[i].topic);
+      assert_true(ee_bytes_equal(outputs[i].value, expected[i].value));
+    }
+    world_release(&w);
+  }
+  world_release(&whole);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_admission_alone),
+      cmocka_unit_test(test_admission_bytes_are_carried),
+      cmocka_unit_test(test_older_writers_are_encoded_once),
+      cmocka_unit_test(test_lists_are_in_order),
+      cmocka_unit_test(test_status),
+      cmocka_unit_test(test_denied_and_unhealthy),
+      cmocka_unit_test(test_outcome_of_drift),
+      cmocka_unit_test(test_effective_grant),
+      cmocka_unit_test(test_tenant),
+      cmocka_unit_test(test_foreign_events_count_for_nothing),
+      cmocka_unit_test(test_duplicates_leave_no_trace),
+      cmocka_unit_test(test_maps_compare_as_sets),
+      cmocka_unit_test(test_event_id_conflict),
+      cmocka_unit_test(test_admission_conflict),
+      cmocka_unit_test(test_many_admission_conflicts),
+      cmocka_unit_test(test_deadline_missed),
+      cmocka_unit_test(test_deadline_met),
+      cmocka_unit_test(test_end_beyond_the_tick),
+      cmocka_unit_test(test_admission_beyond_the_tick),
+      cmocka_unit_test(test_foreign_end_meets_no_deadline),
+      cmocka_unit_test(test_orphan),
+      cmocka_unit_test(test_admission_in_time_is_no_orphan),
+      cmocka_unit_test(test_judge_from),
+      cmocka_unit_test(test_far_deadline_is_never),
+      cmocka_unit_test(test_other_topics_are_passed_over),
+      cmocka_unit_test(test_retirement),
+      cmocka_unit_test(test_events_beyond_a_retiring_tick),
+      cmocka_unit_test(test_only_closed_envelopes_retire),
+      cmocka_unit_test(test_failed_calls_stop_the_step),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store when things go wrong: killed in the middle, another process, another version,
+// a full disk, and bytes that are not what was written.
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/hash.h"
+#include "tests/unit/stream/store_support.h"
+#include "stream/store_row.h"
+
+#define KEYS 200
+#define SIZE_OF(i) (100 + (long)(i)*7919 % 2900)
+
+static uint8_t buffer[VALUE_MOST];
+
+static struct ee_store_key key_of(char text[16], uint32_t number) {
+  snprintf(text, 16, "%06" PRIu32, number);
+  return (struct ee_store_key){.partition = (int32_t)(number % 2),
+                               .changelog = (uint8_t)(number / 2 % 2),
+                               .key = ee_bytes(text, 6)};
+}
+
+static char *file_in(const char *directory, const char *name) {
+  char *path;
+  assert_true(asprintf(&path, "%s/%s", directory, name) > 0);
+  return path;
+}
+
+static void write_file(const char *directory, const char *name, const void *data, size_t size) {
+  char *path = file_in(directory, name);
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  assert_int_equal(fwrite(data, 1, size, file), size);
+  assert_int_equal(fclose(file), 0);
+  free(path);
+}
+
+static uint8_t *read_file(const char *directory, const char *name, size_t *ret_size) {
+  char *path = file_in(directory, name);
+  FILE *file = fopen(path, "r");
+  uint8_t *data = malloc(64 << 20);
+  assert_non_null(file);
+  assert_non_null(data);
+  *ret_size = fread(data, 1, 64 << 20, file);
+  fclose(file);
+  free(path);
+  return data;
+}
+
+static bool exists_in(const char *directory, const char *name) {
+  char *path = file_in(directory, name);
+  bool found = access(path, F_OK) == 0;
+  free(path);
+  return found;
+}
+
+// Round `round` of every key, committed and with its checkpoint.
+static bool write_round(struct ee_store *store, uint32_t round, struct ee_err *err) {
+  char text[16];
+  for (uint32_t i = 0; i < KEYS; i++) {
+    struct ee_bytes value = value_of(buffer, round * 1000 + i, SIZE_OF(i));
+    if (!ee_store_put(store, key_of(text, i), value, (int64_t)round * 1000 + i, err)) return false;
+  }
+  ee_store_seal(store);
+  ee_store_commit(store);
+  struct ee_store_checkpoint checkpoints[2] = {{.partition = 0, .offsets = {round, round}},
+                                               {.partition = 1, .offsets = {round, round}}};
+  return ee_store_checkpoint(store, checkpoints, 2, round, err);
+}
+
+enum found { ALL_RIGHT = 40, REPORTED, WRONG };
+
+// The round that both partitions' checkpoints name; 0: neither has one.
+static enum found checkpoint_round(struct ee_store *store, uint32_t *ret_round) {
+  int64_t offsets[2][EE_CHANGELOGS_MAX] = {{0}, {0}}, wall_ms;
+  for (int32_t partition = 0; partition < 2; partition++) {
+    struct ee_err err;
+    bool found = ee_store_checkpoint_of(store, partition, offsets[partition], &wall_ms, &err);
+    if (!found && err.text[0] != '\0') return REPORTED;
+  }
+  *ret_round = (uint32_t)offsets[0][0];
+  return memcmp(offsets[0], offsets[1], 2 * sizeof(int64_t)) == 0 ? ALL_RIGHT : WRONG;
+}
+
+// Everything is as write_round left it in that round.
+static enum found read_round(struct ee_store *store, uint32_t *ret_round) {
+  enum found found = checkpoint_round(store, ret_round);
+  for (uint32_t i = 0; i < KEYS && found == ALL_RIGHT; i++) {
+    char text[16];
+    struct ee_bytes value;
+    struct ee_err err;
+    if (!ee_store_get(store, key_of(text, i), &value, &err)) return REPORTED;
+    long size = *ret_round == 0 ? -1 : SIZE_OF(i);
+    if (!ee_bytes_equal(value, value_of(buffer, *ret_round * 1000 + i, size))) found = WRONG;
+  }
+  return found;
+}
+
+// Every key is due once and in order.
+static enum found read_due(struct ee_store *store, uint32_t round) {
+  for (uint32_t i = 0; i < KEYS; i++) {
+    char text[16];
+    struct ee_err err;
+    struct ee_store_key key, wanted = key_of(text, i);
+    bool any;
+    if (!ee_store_due(store, wanted.partition, INT64_MAX, &key, &any, &err)) return REPORTED;
+    if (!any || key.changelog != wanted.changelog || !ee_bytes_equal(key.key, wanted.key)) {
+      return WRONG;
+    }
+    struct ee_bytes value = value_of(buffer, round * 1000 + i, SIZE_OF(i));
+    if (!ee_store_put(store, key, value, EE_NEVER, &err)) return REPORTED;
+  }
+  ee_store_abort(store);
+  return ALL_RIGHT;
+}
+
+static int wait_for(pid_t child) {
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return status;
+}
+
+// ---- Killed.
+
+static void write_until_killed(const char *directory, uint32_t round, int progress) {
+  struct ee_store *store = store_open(directory, 1 << 20, NULL);
+  for (;; round++) {
+    if (!write_round(store, round, NULL) || write(progress, "x", 1) != 1) _exit(1);
+  }
+}
+
+static void a_kill_leaves_some_checkpoint(void **state) {
+  (void)state;
+  char *directory = directory_new();
+  uint32_t round = 0;
+  for (int kill_after = 1; kill_after <= 25; kill_after++) {
+    int progress[2];
+    assert_int_equal(pipe(progress), 0);
+    pid_t child = fork();
+    if (child == 0) write_until_killed(directory, round + 1, progress[1]);
+    close(progress[1]);
+    for (int i = 0; i < kill_after; i++) {
+      char byte;
+      assert_int_equal(read(progress[0], &byte, 1), 1);
+    }
+    kill(child, SIGKILL);
+    assert_true(WIFSIGNALED(wait_for(child)));
+    close(progress[0]);
+
+    struct ee_store *store = store_open(directory, 1 << 20, NULL);
+    uint32_t before = round;
+    assert_int_equal(read_round(store, &round), ALL_RIGHT);
+    assert_true(round >= before + (uint32_t)kill_after);
+    assert_int_equal(read_due(store, round), ALL_RIGHT);
+    ee_store_close(store);
+  }
+  directory_free(directory);
+}
+
+// ---- Told not to trust.
+
+static void store_with_round(const char *directory, uint32_t round) {
+  struct ee_store *store = store_open(directory, 1 << 20, NULL);
+  struct ee_err err;
+  if (!write_round(store, round, &err)) fail_msg("%s", err.text);
+  ee_store_close(store);
+}
+
+static void expect_emptied(const char *directory, const char *reason) {
+  const char *emptied;
+  uint32_t round;
+  struct ee_store *store = store_open(directory, 1 << 20, &emptied);
+  assert_non_null(emptied);
+  assert_non_null(strstr(emptied, reason));
+  assert_int_equal(read_round(store, &round), ALL_RIGHT);
+  assert_int_equal(round, 0);
+  ee_store_close(store);
+  store = store_open(directory, 1 << 20, NULL);
+  ee_store_close(store);
+}
+
+static void markers_empty_it(void **state) {
+  (void)state;
+  static const struct {
+    const char *file, *text, *reason;
+  } cases[] = {
+      {".opening", "", "did not end"},
+      {".session", "open another-boot\n", "machine went down"},
+      {".session", "closed 8192 00000000\n", "has changed"},
+      {".session", "closed x\n", "cannot be read"},
+      {".session", "", "cannot be read"},
+  };
+  char *directory = directory_new();
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    store_with_round(directory, 1);
+    write_file(directory, cases[i].file, cases[i].text, strlen(cases[i].text));
+    expect_emptied(directory, cases[i].reason);
+  }
+  store_with_round(directory, 1);
+  char *session = file_in(directory, ".session");
+  unlink(session);
+  free(session);
+  expect_emptied(directory, "cannot be read");
+  assert_false(exists_in(directory, ".opening"));
+  directory_free(directory);
+}
+
+static bool open_with(const char *directory, uint64_t format, size_t changelogs,
+                      const char **ret_emptied, struct ee_err *err) {
+  struct ee_store_settings settings = {.directory = directory,
+                                       .memory_bytes = 1 << 20,
+                                       .format = format,
+                                       .changelog_count = changelogs};
+  struct ee_store *store = NULL;
+  bool ok = ee_store_open(&settings, &store, ret_emptied, err);
+  if (ok) ee_store_close(store);
+  return ok;
+}
+
+static void another_format_empties_it(void **state) {
+  (void)state;
+  char *directory = directory_new();
+  const char *emptied;
+  store_with_round(directory, 1);
+  assert_true(open_with(directory, 1, 2, &emptied, NULL));
+  assert_non_null(strstr(emptied, "another version"));
+  assert_true(open_with(directory, 1, 2, &emptied, NULL));
+  assert_null(emptied);
+  assert_true(open_with(directory, 1, 3, &emptied, NULL));
+  assert_non_null(strstr(emptied, "another version"));
+  directory_free(directory);
+}
+
+// Writes a head row as a later version might.
+static void write_layout(const char *directory, uint32_t layout) {
+  MDB_env *env;
+  MDB_txn *txn;
+  MDB_dbi db;
+  uint8_t body[8], row[EE_ROW_HEAD + sizeof body];
+  MDB_val key = ee_val("head", 4), value = {.mv_size = sizeof row, .mv_data = row};
+  ee_store32(body, layout);
+  ee_store32(body + 4, 2);
+  ee_row_make(row, key, 0, ee_bytes(body, sizeof body));
+  assert_int_equal(mdb_env_create(&env), 0);
+  assert_int_equal(mdb_env_set_maxdbs(env, 3), 0);
+  assert_int_equal(mdb_env_open(env, directory, MDB_NOLOCK, 0600), 0);
+  assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+  assert_int_equal(mdb_dbi_open(txn, "meta", 0, &db), 0);
+  assert_int_equal(mdb_put(txn, db, &key, &value, 0), 0);
+  assert_int_equal(mdb_txn_commit(txn), 0);
+  mdb_env_close(env);
+}
+
+static void a_newer_layout_is_refused(void **state) {
+  (void)state;
+  char *directory = directory_new();
+  const char *emptied;
+  struct ee_err err;
+  store_with_round(directory, 1);
+  write_layout(directory, 2);
+  // Closed by that later version: its meta pages are known.
+  size_t size;
+  uint8_t *data = read_file(directory, "data.mdb", &size);
+  char session[64];
+  snprintf(session, sizeof session, "closed 8192 %08" PRIx32, ee_crc32c(0, data, 8192));
+  write_file(directory, ".session", session, strlen(session));
+  for (int i = 0; i < 2; i++) {
+    assert_false(open_with(directory, 0, 2, &emptied, &err));
+    assert_null(emptied);
+    assert_non_null(strstr(err.text, "newer version of this program (layout 2, this one knows 1)"));
+  }
+  free(data);
+  directory_free(directory);
+}
+
+static void one_process_at_a_time(void **state) {
+  (void)state;
+  char *directory = directory_new();
+  struct ee_store *store = store_open(directory, 1 << 20, NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    const char *emptied;
+    struct ee_err err;
+    char holder[32];
+    snprintf(holder, sizeof holder, "process %d", (int)getppid());
+    bool opened = open_with(directory, 0, 2, &emptied, &err);
+    _exit(!opened && strstr(err.text, "in use") != NULL && strstr(err.text, holder) != NULL ? 0
+                                                                                            : 1);
+  }
+  assert_int_equal(wait_for(child), 0);
+  ee_store_close(store);
+  directory_free(directory);
+}
+
+// ---- No room.
+
+// Fills what there is, sees the error, makes room, and goes on. Exits 0 when all is well.
+static void meet_full_disk(const char *directory, void (*make_room)(const char *directory)) {
+  struct ee_store *store = store_open(directory, 100000000, NULL);
+  struct ee_err err;
+  uint32_t round = 1, found;
+  if (!write_round(store, round, &err)) _exit(2);
+  struct ee_store_key key = {.key = ee_str_bytes(EE_STR("filler"))};
+  static uint8_t filler[8 << 20];
+  if (!ee_store_restore(store, key, ee_bytes(filler, sizeof filler), EE_NEVER, &err)) _exit(3);
+  for (int i = 0; i < 3; i++) {
+    if (write_round(store, round + 1, &err)) _exit(4);
+    if (strstr(err.text, "cannot write the state") == NULL) _exit(5);
+    if (strstr(err.text, "make room") == NULL && strstr(err.text, "disk is full") == NULL) _exit(9);
+  }
+  if (ee_store_corrupt(store)) _exit(6);
+  // What is on disk still is the round before, and memory has the newer one.
+  make_room(directory);
+  if (!write_round(store, round + 1, &err)) _exit(7);
+  ee_store_close(store);
+  store = store_open(directory, 1 << 20, NULL);
+  if (read_round(store, &found) != ALL_RIGHT || found != round + 1) _exit(8);
+  ee_store_close(store);
+  _exit(0);
+}
+
+static void lift_limit(const char *directory) {
+  (void)directory;
+  struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(20);
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(21);
+}
+
+static void a_file_that_may_not_grow_is_an_error(void **state) {
+  (void)state;
+  char *directory = directory_new();
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(22);
+    limit.rlim_cur = 4 << 20;
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(23);
+    meet_full_disk(directory, lift_limit);
+  }
+  assert_int_equal(wait_for(child), 0);
+  directory_free(directory);
+}
+
+static void grow_tmpfs(const char *directory) {
+  if (mount("none", directory, "tmpfs", MS_REMOUNT, "size=64m") != 0) _exit(24);
+}
+
+// In a mount namespace of its own; where that is not allowed the limit on the file's size
+// above has to do.
+static void a_full_disk_is_an_error(void **state) {
+  (void)state;
+  char *directory = directory_new();
+  pid_t child = fork();
+  if (child == 0) {
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", directory, "tmpfs", 0, "size=4m") != 0) {
+      _exit(errno == EPERM ? 77 : 25);
+    }
+    meet_full_disk(directory, grow_tmpfs);
+  }
+  int status = wait_for(child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+    print_message("no right to mount: the full disk was tried by limit only\n");
+  } else {
+    assert_int_equal(status, 0);
+  }
+  directory_free(directory);
+}
+
+// ---- Flipped bytes.
+
+struct copy {
+  char *directory;
+  uint8_t *data;
+  size_t size;
+  const char *session;  // what .session says
+};
+
+// In a process of its own: open and read all. Exits with what it found.
+static void read_in_child(const struct copy *copy) {
+  struct rlimit none = {0};
+  setrlimit(RLIMIT_CORE, &none);
+  int null = open("/dev/null", O_WRONLY);
+  dup2(null, STDERR_FILENO);
+  dup2(null, STDOUT_FILENO);
+  alarm(30);
+  struct ee_store_settings settings = {.directory = copy->directory,
+                                       .memory_bytes = 1 << 20,
+                                       .format = 0x0123456789ABCDEF,
+                                       .changelog_count = 2};
+  struct ee_store *store;
+  const char *emptied;
+  struct ee_err err;
+  uint32_t round;
+  if (!ee_store_open(&settings, &store, &emptied, &err)) _exit(WRONG);
+  enum found found = read_round(store, &round);
+  if (found == ALL_RIGHT && round != (emptied != NULL ? 0 : 2)) found = WRONG;
+  if (found == ALL_RIGHT && round != 0) found = read_due(store, round);
+  // Dropping every partition makes a corrupt store good again.
+  if (found == REPORTED &&
+      (!ee_store_corrupt(store) || !ee_store_drop(store, 0, true, &err) ||
+       !ee_store_drop(store, 1, true, &err) || ee_store_corrupt(store) ||
+       !write_round(store, 3, &err) || read_round(store, &round) != ALL_RIGHT || round != 3)) {
+    found = WRONG;
+  }
+  _exit(found);
+}
+
+static int outcome(const struct copy *copy) {
+  pid_t child = fork();
+  if (child == 0) read_in_child(copy);
+  int status = wait_for(child);
+  assert_false(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void flip(const struct copy *copy, size_t at, uint8_t mask, int counts[3]) {
+  copy->data[at] ^= mask;
+  write_file(copy->directory, "data.mdb", copy->data, copy->size);
+  write_file(copy->directory, ".session", copy->session, strlen(copy->session));
+  copy->data[at] ^= mask;
+  // A process may die of it; the next one, or at the latest the one after that, must not.
+  int found = -1, deaths = 0;
+  for (; deaths < 3; deaths++) {
+    found = outcome(copy);
+    if (found == ALL_RIGHT || found == REPORTED || found == WRONG) break;
+  }
+  if (found == WRONG || deaths > 2) {
+    fail_msg("byte %zu xor %02x: %s after %d deaths", at, mask,
+             found == WRONG ? "wrong" : "still dying", deaths);
+  }
+  counts[found == ALL_RIGHT ? 0 : 1]++;
+  counts[2] += deaths;
+}
+
+static void flip_many(struct copy *copy, uint32_t seed, int per_page, int counts[3]) {
+  for (size_t page = 0; page * 4096 < copy->size; page++) {
+    for (int i = 0; i < per_page; i++) {
+      seed = seed * 1664525 + 1013904223;
+      // The heads of pages and nodes are where it hurts.
+      size_t within = i == 0 ? (seed >> 8) % 4096 : (seed >> 8) % 64;
+      flip(copy, page * 4096 + within, (uint8_t)(1U << (seed >> 24) % 8), counts);
+    }
+  }
+}
+
+static void flipped_bytes_are_never_believed(void **state) {
+  (void)state;
+  struct copy copy = {.directory = directory_new()};
+  store_with_round(copy.directory, 1);
+  store_with_round(copy.directory, 2);
+  copy.data = read_file(copy.directory, "data.mdb", &copy.size);
+  size_t size;
+  char *closed = (char *)read_file(copy.directory, ".session", &size);
+  closed[size] = '\0';
+  int counts[3] = {0};
+  copy.session = closed;
+  flip_many(&copy, 1, 2, counts);
+  print_message("closed: %d right, %d reported, %d deaths\n", counts[0], counts[1], counts[2]);
+  assert_true(counts[0] > 0 && counts[1] > 0);
+
+  // Left in the middle by a process of the same boot: all is read before it is used.
+  char open[128] = "open ";
+  char *boot = (char *)read_file("/proc/sys/kernel/random", "boot_id", &size);
+  memcpy(open + 5, boot, size);
+  copy.session = open;
+  memset(counts, 0, sizeof counts);
+  flip_many(&copy, 2, 1, counts);
+  print_message("open: %d right, %d reported, %d deaths\n", counts[0], counts[1], counts[2]);
+  assert_int_equal(counts[1], 0);
+  free(boot);
+  free(closed);
+  free(copy.data);
+  directory_free(copy.directory);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_kill_leaves_some_checkpoint),
+      cmocka_unit_test(markers_empty_it),
+      cmocka_unit_test(another_format_empties_it),
+      cmocka_unit_test(a_newer_layout_is_refused),
+      cmocka_unit_test(one_process_at_a_time),
+      cmocka_unit_test(a_file_that_may_not_grow_is_an_error),
+      cmocka_unit_test(a_full_disk_is_an_error),
+      cmocka_unit_test(flipped_bytes_are_never_believed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
