@@ -3,7 +3,9 @@
 // then the batch, from which is dropped what no longer belongs.
 //
 // A restart is an unassignment and an assignment rather than a seek: those are queued by
-// librdkafka whatever state the partition is in, a seek is refused in some of them.
+// librdkafka whatever state the partition is in, a seek is refused in some of them. A pause
+// is an unassignment too: resuming (2.0.2) does not wake the thread that fetches, which
+// then may sleep for a second.
 #include "stream/kafka_fetch.h"
 
 #include <inttypes.h>
@@ -13,13 +15,11 @@
 
 struct ee_kafka_partition {
   struct ee_tp tp;
-  int64_t from;      // where it was started
   int64_t position;  // next to report
   bool wanted;
-  bool restart;  // wanted from `from`, whatever has been fetched
-  bool pause;    // wanted
+  bool paused;   // wanted, but not now
+  bool restart;  // what has been fetched is not what is wanted
   bool live;     // assigned in librdkafka
-  bool paused;   // in librdkafka
   bool changed;  // in the list
   struct ee_kafka_partition *next;
 };
@@ -94,8 +94,8 @@ void ee_kafka_fetch_start(struct ee_kafka_fetch *fetch, struct ee_tp tp, int64_t
   if (part == NULL) return;
   part->wanted = true;
   part->restart = true;
-  part->pause = false;
-  part->from = part->position = offset;
+  part->paused = false;
+  part->position = offset;
   mark(fetch, part);
 }
 
@@ -109,7 +109,7 @@ void ee_kafka_fetch_stop(struct ee_kafka_fetch *fetch, struct ee_tp tp) {
 void ee_kafka_fetch_pause(struct ee_kafka_fetch *fetch, struct ee_tp tp, bool paused) {
   struct ee_kafka_partition *part = find(fetch, tp);
   if (part == NULL || !part->wanted) return;
-  part->pause = paused;
+  part->paused = paused;
   mark(fetch, part);
 }
 
@@ -137,17 +137,10 @@ int64_t ee_kafka_fetch_lag(const struct ee_kafka_fetch *fetch, struct ee_tp tp) 
 typedef bool ee_kafka_chooses(const struct ee_kafka_partition *part);
 
 static bool leaves(const struct ee_kafka_partition *part) {
-  return part->live && (!part->wanted || part->restart);
-}
-// A partition that leaves is resumed first: librdkafka would remember that it was paused.
-static bool resumes(const struct ee_kafka_partition *part) {
-  return part->paused && (leaves(part) || !part->pause);
+  return part->live && (!part->wanted || part->paused || part->restart);
 }
 static bool joins(const struct ee_kafka_partition *part) {
-  return part->wanted && !part->live;
-}
-static bool pauses(const struct ee_kafka_partition *part) {
-  return part->live && part->pause && !part->paused;
+  return part->wanted && !part->paused && !part->live;
 }
 
 // NULL when nothing is chosen.
@@ -159,7 +152,7 @@ static rd_kafka_topic_partition_list_t *choose(const struct ee_kafka_fetch *fetc
     if (list == NULL) list = rd_kafka_topic_partition_list_new(16);
     const char *name = fetch->handle->shared->names[p->tp.topic];
     rd_kafka_topic_partition_list_add(list, name, p->tp.partition)->offset =
-        p->from < 0 ? RD_KAFKA_OFFSET_BEGINNING : p->from;
+        p->position < 0 ? RD_KAFKA_OFFSET_BEGINNING : p->position;
   }
   return list;
 }
@@ -169,16 +162,6 @@ static void check(struct ee_kafka_fetch *fetch, const char *what, rd_kafka_error
   ee_kafka_notice(&fetch->handle->shared->notices, EE_FATAL, "%s partitions to read: %s", what,
                   rd_kafka_error_string(error));
   rd_kafka_error_destroy(error);
-}
-
-static void resume_chosen(struct ee_kafka_fetch *fetch) {
-  rd_kafka_topic_partition_list_t *list = choose(fetch, resumes);
-  if (list == NULL) return;
-  rd_kafka_resume_partitions(fetch->handle->rk, list);
-  rd_kafka_topic_partition_list_destroy(list);
-  for (struct ee_kafka_partition *p = fetch->changed; p != NULL; p = p->next) {
-    if (resumes(p)) p->paused = false;
-  }
 }
 
 static void remove_chosen(struct ee_kafka_fetch *fetch) {
@@ -197,31 +180,18 @@ static void add_chosen(struct ee_kafka_fetch *fetch) {
   check(fetch, "adding", rd_kafka_incremental_assign(fetch->handle->rk, list));
   rd_kafka_topic_partition_list_destroy(list);
   for (struct ee_kafka_partition *p = fetch->changed; p != NULL; p = p->next) {
-    if (!joins(p)) continue;
-    p->live = true;
-    p->restart = false;
-  }
-}
-
-static void pause_chosen(struct ee_kafka_fetch *fetch) {
-  rd_kafka_topic_partition_list_t *list = choose(fetch, pauses);
-  if (list == NULL) return;
-  rd_kafka_pause_partitions(fetch->handle->rk, list);
-  rd_kafka_topic_partition_list_destroy(list);
-  for (struct ee_kafka_partition *p = fetch->changed; p != NULL; p = p->next) {
-    if (pauses(p)) p->paused = true;
+    if (joins(p)) p->live = true;
   }
 }
 
 static void bring_about(struct ee_kafka_fetch *fetch) {
-  resume_chosen(fetch);
   remove_chosen(fetch);
   add_chosen(fetch);
-  pause_chosen(fetch);
   while (fetch->changed != NULL) {
     struct ee_kafka_partition *part = fetch->changed;
     fetch->changed = part->next;
     part->changed = false;
+    part->restart = false;
   }
 }
 
