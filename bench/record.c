@@ -51,20 +51,22 @@ static struct ee_admission plain_admission(void) {
   ee_record_init(&ee_admission_type, &a);
   a.envelope_id = EE_STR("0197a3c2-5b1e-7cc3-98c4-dc0c0c07398f");
   a.event_id = EE_STR("0197a3c2-5b1e-7f02-8a11-3b1f9d2c7e55");
-  a.tenant = EE_STR("acme-research");
+  a.tenant = EE_STR("acme-research-emea");
   a.occurred_at = INT64_C(1762948800123456);
-  a.source = EE_STR("https://serving.example.com/instances/7");
-  a.caller.requester_urn = EE_STR("urn:example:user:9f86d081884c7d65");
+  a.source = EE_STR("https://serving.eu-central-1.example.com/instances/7");
+  a.caller.requester_urn = EE_STR("urn:example:user:9f86d081884c7d659a2f");
   a.caller.request_id = EE_STR("req-2f1c7b9e");
   a.execution.kind = EE_EXECUTION_KIND_DEPLOYMENT;
   a.execution.service = EE_STR("serving");
   a.execution.operation = EE_STR("deploy_model");
-  a.execution.target = EE_STR("models/llama-70b-instruct");
+  a.execution.target = EE_STR("models/llama-70b-instruct-v2");
   a.requested.cpu_millis = (struct ee_opt_long){true, 16000};
   a.requested.memory_bytes = (struct ee_opt_long){true, INT64_C(137438953472)};
   a.requested.gpu_count = (struct ee_opt_long){true, 4};
   a.requested.gpu_class = EE_STR("h100-80gb");
   a.requested.engine = EE_STR("vllm");
+  a.requested.concurrency = (struct ee_opt_long){true, 64};
+  a.caller.initiator = EE_INITIATOR_HUMAN;
   return a;
 }
 

@@ -33,7 +33,7 @@ static bool is_primitive(const char *name) {
 // [A-Za-z_][A-Za-z0-9_]*, with dots between such parts where allowed.
 static bool is_name(const char *name, bool dots) {
   bool first = true;
-  if (name == NULL || strlen(name) > NAME_MAX_SIZE / 2) return false;
+  if (name == NULL || strlen(name) > NAME_MAX_SIZE) return false;
   for (; *name != '\0'; name++) {
     char c = *name;
     if (c == '.' && dots && !first) {

@@ -358,9 +358,10 @@ INLINE cursor entry(struct reader *r, const struct ee_node *n, cursor p, struct 
     p = any_value(r, r->nodes + n->child, after, out, store);
   }
   if (p != NULL && n->check == EE_CHECK_NAMESPACED_JSON) {
-    struct ee_str value;
-    text(r, after, &value);
-    if (!ee_check_entry(key, value, (size_t)(after - r->begin), r->fault)) p = NULL;
+    size_t size = 0;
+    struct ee_str json = {.data = (const char *)run(r, after, &size)};
+    json.size = size;
+    if (!ee_check_entry(key, json, (size_t)(after - r->begin), r->fault)) p = NULL;
   }
   if (p == NULL) ee_fault_in_key(r->fault, key);
   walk->map.count++;

@@ -18,13 +18,17 @@ static bool is_hex(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+static bool is_plain(char c) {
+  return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+}
+
 // Each of these begins at the first byte of its piece and returns the byte after it, or
 // NULL.
 static const char *skip_string(const char *at, const char *end) {
   for (at++; at < end; at++) {
+    if (is_plain(*at)) continue;
     if (*at == '"') return at + 1;
-    if ((unsigned char)*at < 0x20) return NULL;
-    if (*at != '\\') continue;
+    if (*at != '\\') return NULL;  // a control character
     if (++at == end || memchr("\"\\/bfnrtu", *at, 9) == NULL) return NULL;
     if (*at != 'u') continue;
     if (end - at < 5) return NULL;
@@ -110,6 +114,7 @@ static const char *skip_value(const char *at, const char *end, unsigned depth) {
 }
 
 bool ee_json_text_valid(struct ee_str text) {
+  if (text.size == 0) return false;
   const char *end = text.data + text.size;
   const char *at = skip_value(skip_space(text.data, end), end, EE_SCHEMA_DEPTH_MAX);
   return at != NULL && skip_space(at, end) == end;

@@ -48,28 +48,36 @@ static bool turn(struct ee_kafka_broker *broker, struct ee_broker_event *ret) {
       take_operation(broker, ret)) {
     return true;
   }
+  int64_t now_ms = ee_clock_monotonic_ms();
   bool moved;
-  size_t count = ee_kafka_fetch_turn(broker->fetch, &moved);
+  size_t count = ee_kafka_fetch_turn(broker->fetch, now_ms, &moved);
   *ret = (struct ee_broker_event){.kind = count > 0 ? EE_EVENT_MESSAGES : EE_EVENT_NONE,
                                   .messages = broker->fetch->messages,
                                   .count = count};
+  rd_kafka_topic_partition_list_t *sleeping =
+      count > 0 ? NULL : ee_kafka_fetch_sleeping(broker->fetch, now_ms);
+  if (sleeping != NULL) ee_kafka_wake_fetcher(broker, sleeping);
   return count > 0 || moved;
 }
 
 // False: a signal came, or the time is over.
-static bool wait_until(int fd, int64_t until_ms) {
-  int64_t left = until_ms - ee_clock_monotonic_ms();
-  if (left <= 0) return false;
-  struct pollfd pollfd = {.fd = fd, .events = POLLIN};
-  if (poll(&pollfd, 1, left > INT32_MAX ? INT32_MAX : (int)left) <= 0) return false;
+static bool wait_until(struct ee_kafka_broker *broker, int64_t until_ms) {
+  int64_t now_ms = ee_clock_monotonic_ms();
+  int64_t left_ms = until_ms - now_ms;
+  if (left_ms <= 0) return false;
+  int patience_ms = ee_kafka_fetch_patience_ms(broker->fetch, now_ms);
+  struct pollfd pollfd = {.fd = broker->shared->wake_fd, .events = POLLIN};
+  int ready = poll(&pollfd, 1, left_ms < patience_ms ? (int)left_ms : patience_ms);
+  if (ready < 0) return false;
   uint64_t count;
-  return read(fd, &count, sizeof(count)) == sizeof(count);
+  ssize_t got = ready == 0 ? 0 : read(pollfd.fd, &count, sizeof(count));
+  return got >= 0;
 }
 
 static void do_poll(struct ee_broker *base, int timeout_ms, struct ee_broker_event *ret) {
   struct ee_kafka_broker *broker = of(base);
   int64_t until_ms = ee_clock_monotonic_ms() + timeout_ms;
-  while (!turn(broker, ret) && wait_until(broker->shared->wake_fd, until_ms))
+  while (!turn(broker, ret) && wait_until(broker, until_ms))
     continue;
 }
 

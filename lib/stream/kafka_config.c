@@ -190,13 +190,22 @@ static bool set_user(rd_kafka_conf_t *conf, const struct ee_properties *properti
   return true;
 }
 
+static bool set_queue_backoff(rd_kafka_conf_t *conf) {
+  return rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "10", NULL, 0) == RD_KAFKA_CONF_OK;
+}
+
+bool ee_kafka_conf_wakes_itself(void) {
+  rd_kafka_conf_t *conf = rd_kafka_conf_new();
+  bool known = set_queue_backoff(conf);
+  rd_kafka_conf_destroy(conf);
+  return known;
+}
+
 rd_kafka_conf_t *ee_kafka_conf_new(const struct ee_kafka_shared *shared, enum ee_kafka_role role,
                                    struct ee_err *err) {
   const struct ee_kafka_settings *s = &shared->settings;
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
-  // Newer releases wait a second before they look again at a full queue; older ones do not
-  // know the property.
-  if (role == EE_KAFKA_FETCHER) rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "10", NULL, 0);
+  if (role == EE_KAFKA_FETCHER && shared->wakes_itself) set_queue_backoff(conf);
   if (set_client(conf, s, role, err) &&
       set_table(conf, tuning, sizeof(tuning) / sizeof(tuning[0]), role, err) &&
       set_sizes(conf, s, role, err) && set_user(conf, &shared->properties, err) &&

@@ -9,6 +9,7 @@
 #include "stream/kafka_fetch.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "stream/kafka_class.h"
@@ -77,9 +78,14 @@ static struct ee_kafka_partition *find_or_make(struct ee_kafka_fetch *fetch, str
                     fetch->handle->shared->names[tp.topic], (int)tp.partition);
     return NULL;
   }
+  ee_kafka_fetch_expect(fetch, tp.topic);
   part->tp = tp;
   fetch->parts[tp.topic][tp.partition] = part;
   return part;
+}
+
+void ee_kafka_fetch_expect(struct ee_kafka_fetch *fetch, enum ee_topic topic) {
+  ee_kafka_handle_topic(fetch->handle, topic);
 }
 
 static void mark(struct ee_kafka_fetch *fetch, struct ee_kafka_partition *part) {
@@ -267,7 +273,7 @@ static struct ee_message convert(struct ee_tp tp, rd_kafka_message_t *from) {
   };
 }
 
-size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, bool *ret_moved) {
+size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *ret_moved) {
   if (fetch->changed != NULL) bring_about(fetch);
   *ret_moved = false;
   ssize_t got = rd_kafka_consume_batch_queue(fetch->handle->queue, 0, fetch->batch, EE_KAFKA_BATCH);
@@ -290,8 +296,45 @@ size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, bool *ret_moved) {
     fetch->messages[kept++] = convert(part->tp, message);
   }
   fetch->outstanding += kept;
-  if (kept > 0) ee_kafka_notice_healed(&fetch->handle->shared->notices, EE_KAFKA_BROKERS_AWAY);
+  if (kept > 0) {
+    fetch->data_ms = now_ms;
+    ee_kafka_notice_healed(&fetch->handle->shared->notices, EE_KAFKA_BROKERS_AWAY);
+  }
   return kept;
+}
+
+// ---- Waking the fetcher.
+
+#define DRY_MS 5       // without messages before that is suspected
+#define SLEEP_MS 1100  // after which it has woken by itself
+#define AGAIN_MS 20
+
+static bool may_sleep(const struct ee_kafka_fetch *fetch, int64_t now_ms) {
+  return !fetch->handle->shared->wakes_itself && fetch->data_ms > 0 &&
+         now_ms - fetch->data_ms < SLEEP_MS;
+}
+
+int ee_kafka_fetch_patience_ms(const struct ee_kafka_fetch *fetch, int64_t now_ms) {
+  return may_sleep(fetch, now_ms) ? DRY_MS : INT_MAX;
+}
+
+rd_kafka_topic_partition_list_t *ee_kafka_fetch_sleeping(struct ee_kafka_fetch *fetch,
+                                                         int64_t now_ms) {
+  if (!may_sleep(fetch, now_ms) || now_ms - fetch->data_ms < DRY_MS ||
+      now_ms - fetch->woken_ms < AGAIN_MS) {
+    return NULL;
+  }
+  fetch->woken_ms = now_ms;
+  rd_kafka_topic_partition_list_t *list = NULL;
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    for (int32_t i = 0; i < fetch->counts[topic]; i++) {
+      struct ee_tp tp = {(enum ee_topic)topic, i};
+      if (ee_kafka_fetch_lag(fetch, tp) <= 0) continue;
+      if (list == NULL) list = rd_kafka_topic_partition_list_new(16);
+      rd_kafka_topic_partition_list_add(list, fetch->handle->shared->names[topic], i);
+    }
+  }
+  return list;
 }
 
 void ee_kafka_fetch_give_back(struct ee_kafka_fetch *fetch, struct ee_message *message) {

@@ -22,6 +22,8 @@ struct ee_kafka_fetch {
   rd_kafka_message_t *batch[EE_KAFKA_BATCH];
   struct ee_message messages[EE_KAFKA_BATCH];
   size_t outstanding;  // messages not given back
+  int64_t data_ms;     // when messages arrived last, monotonic
+  int64_t woken_ms;    // when ee_kafka_fetch_sleeping looked last
 };
 
 bool ee_kafka_fetch_new(struct ee_kafka_shared *shared, struct ee_kafka_fetch **ret,
@@ -29,6 +31,9 @@ bool ee_kafka_fetch_new(struct ee_kafka_shared *shared, struct ee_kafka_fetch **
 // Everything but the handle, which whoever closes it has taken. NULL is allowed.
 void ee_kafka_fetch_free(struct ee_kafka_fetch *fetch);
 
+// The topic will be read: finds out now where its partitions are, since librdkafka first
+// looks up to a second after a partition was assigned.
+void ee_kafka_fetch_expect(struct ee_kafka_fetch *fetch, enum ee_topic topic);
 // Reads from offset on, whether it was read before or not; not paused.
 void ee_kafka_fetch_start(struct ee_kafka_fetch *fetch, struct ee_tp tp, int64_t offset);
 void ee_kafka_fetch_stop(struct ee_kafka_fetch *fetch, struct ee_tp tp);
@@ -40,7 +45,15 @@ int64_t ee_kafka_fetch_lag(const struct ee_kafka_fetch *fetch, struct ee_tp tp);
 // Brings about what was asked for, takes what has arrived, at most EE_KAFKA_BATCH
 // messages, in fetch->messages. *ret_moved: a position moved over markers or aborted
 // messages alone.
-size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, bool *ret_moved);
+size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *ret_moved);
+
+// librdkafka before 2.2 sleeps for up to a second after its queue was full, whatever is
+// taken from it; a request to the leaders wakes it. Those partitions, new, to be asked
+// about, or NULL: it does not sleep.
+rd_kafka_topic_partition_list_t *ee_kafka_fetch_sleeping(struct ee_kafka_fetch *fetch,
+                                                         int64_t now_ms);
+// How long poll may wait at most before it asks that again.
+int ee_kafka_fetch_patience_ms(const struct ee_kafka_fetch *fetch, int64_t now_ms);
 
 void ee_kafka_fetch_give_back(struct ee_kafka_fetch *fetch, struct ee_message *message);
 struct ee_bytes ee_kafka_fetch_header(const struct ee_message *message, const char *name);

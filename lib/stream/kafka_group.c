@@ -49,6 +49,7 @@ bool ee_kafka_group_subscribe(struct ee_kafka_group *group, const enum ee_topic 
   for (size_t i = 0; i < count; i++) {
     rd_kafka_topic_partition_list_add(list, group->handle->shared->names[topics[i]],
                                       RD_KAFKA_PARTITION_UA);
+    ee_kafka_fetch_expect(group->fetch, topics[i]);
   }
   rd_kafka_resp_err_t code = rd_kafka_subscribe(group->handle->rk, list);
   rd_kafka_topic_partition_list_destroy(list);

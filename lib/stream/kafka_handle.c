@@ -71,6 +71,7 @@ bool ee_kafka_shared_new(const struct ee_kafka_settings *settings, struct ee_kaf
   s->bootstrap = s->topic_prefix = s->group = s->instance = NULL;
   s->properties = &shared->properties;
   atomic_init(&shared->closing, false);
+  shared->wakes_itself = ee_kafka_conf_wakes_itself();
   shared->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   ee_kafka_notices_init(&shared->notices, shared->wake_fd);
   if (shared->wake_fd < 0) {

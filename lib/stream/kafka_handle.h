@@ -27,6 +27,7 @@ struct ee_kafka_shared {
   struct ee_kafka_settings settings;  // owns its texts
   struct ee_properties properties;    // owns its texts
   char names[EE_TOPIC_COUNT][EE_KAFKA_TOPIC_NAME_MAX + 1];
+  bool wakes_itself;                // librdkafka fetches on soon after its queue was full
   int wake_fd;                      // owned; eventfd that poll waits on
   struct ee_kafka_notices notices;  // any thread
   atomic_bool closing;              // blocking calls end soon

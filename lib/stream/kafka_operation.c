@@ -165,18 +165,40 @@ static void finish(struct ee_kafka_broker *broker, struct ee_kafka_job *job) {
   }
 }
 
-struct ee_operation *ee_kafka_ended(struct ee_kafka_broker *broker) {
-  struct ee_operation *operation;
-  struct ee_kafka_job *job = ee_kafka_worker_done(broker->worker);
-  if (job != NULL) {
-    operation = job->operation;
-    finish(broker, job);
-    ee_kafka_job_free(job);
-  } else if (broker->refused_count > 0) {
-    operation = broker->refused[--broker->refused_count];
-  } else {
-    return NULL;
+void ee_kafka_wake_fetcher(struct ee_kafka_broker *broker, rd_kafka_topic_partition_list_t *list) {
+  struct ee_kafka_job *job = broker->waking ? NULL : calloc(1, sizeof(*job));
+  if (job == NULL) {
+    rd_kafka_topic_partition_list_destroy(list);
+    return;
   }
-  operation->pending = false;
+  job->kind = EE_OP_END;
+  job->isolation = EE_READ_COMMITTED;
+  job->list = list;
+  broker->waking = ee_kafka_worker_begin(broker->worker, job);
+  if (!broker->waking) ee_kafka_job_free(job);
+}
+
+// NULL: none, or one of nobody's.
+static struct ee_operation *end_job(struct ee_kafka_broker *broker, struct ee_kafka_job *job) {
+  struct ee_operation *operation = job->operation;
+  if (operation == NULL) {
+    broker->waking = false;
+  } else {
+    finish(broker, job);
+  }
+  ee_kafka_job_free(job);
+  return operation;
+}
+
+struct ee_operation *ee_kafka_ended(struct ee_kafka_broker *broker) {
+  struct ee_operation *operation = NULL;
+  struct ee_kafka_job *job;
+  while (operation == NULL && (job = ee_kafka_worker_done(broker->worker)) != NULL) {
+    operation = end_job(broker, job);
+  }
+  if (operation == NULL && broker->refused_count > 0) {
+    operation = broker->refused[--broker->refused_count];
+  }
+  if (operation != NULL) operation->pending = false;
   return operation;
 }

@@ -10,7 +10,7 @@
 #define EE_KAFKA_JOBS_MAX 256
 
 struct ee_kafka_job {
-  struct ee_operation *operation;  // the caller's; the worker does not touch it
+  struct ee_operation *operation;  // the caller's, NULL: ours; the worker does not touch it
   enum ee_operation_kind kind;
   enum ee_isolation isolation;
   rd_kafka_topic_partition_list_t *list;  // owned: offsets in and out, in the caller's order

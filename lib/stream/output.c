@@ -5,7 +5,9 @@
 
 #include "stream/runtime_impl.h"
 
-#define OUTPUT_BYTES_MAX ((size_t)64 << 20)  // one batch; far above BATCH_BYTES_MAX
+// One batch. Far above BATCH_BYTES_MAX, since a single step may book years of hours at once
+// (a late admission over an old grant).
+#define OUTPUT_BYTES_MAX ((size_t)256 << 20)
 #define HEADERS_MAX EE_DEADLETTER_HEADERS
 
 void output_init(struct output_list *list) {

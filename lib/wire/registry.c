@@ -155,6 +155,7 @@ static void ask_again(struct ee_registry *registry, struct ee_registry_lookup *l
   lookup->answered = false;
   lookup->url = registry->url;
   lookup->due_ms = now_ms;
+  registry->unbegun = true;
 }
 
 // A look-up whose request the caller fills in; NULL when there is no room for one more.
@@ -336,9 +337,14 @@ static void forget_unasked(struct ee_registry *registry, int64_t now_ms) {
   }
 }
 
+static bool is_done(const struct ee_registry_lookup *lookup) {
+  return lookup->exchange != NULL && lookup->exchange->done;
+}
+
 // One exchange is left for tools.
 static void begin_due(struct ee_registry *registry, int64_t now_ms) {
   size_t under_way = 0;
+  registry->unbegun = false;
   for (size_t i = 0; i < registry->count; i++)
     under_way += registry->lookups[i]->exchange != NULL;
   for (size_t i = 0; i < registry->count && under_way < EE_REST_EXCHANGES_MAX - 1; i++) {
@@ -354,18 +360,22 @@ static void begin_due(struct ee_registry *registry, int64_t now_ms) {
 
 void ee_registry_turn(struct ee_registry *registry, int64_t now_ms) {
   forget_unasked(registry, now_ms);
-  begin_due(registry, now_ms);
   ee_rest_turn(&registry->rest);
   // Settling one may drop others, which then move to places already passed: those are
   // settled in the next turn.
   for (size_t i = 0; i < registry->count; i++) {
     struct ee_registry_lookup *lookup = registry->lookups[i];
-    if (lookup->exchange != NULL && lookup->exchange->done) settle(registry, lookup, now_ms);
+    if (is_done(lookup)) settle(registry, lookup, now_ms);
   }
+  begin_due(registry, now_ms);
+  ee_rest_turn(&registry->rest);
 }
 
 void ee_registry_wait(struct ee_registry *registry, int timeout_ms) {
-  ee_rest_wait(&registry->rest, timeout_ms);
+  bool can_move_on = registry->unbegun;
+  for (size_t i = 0; i < registry->count && !can_move_on; i++)
+    can_move_on = is_done(registry->lookups[i]);
+  if (!can_move_on) ee_rest_wait(&registry->rest, timeout_ms);
 }
 
 const char *ee_registry_trouble(const struct ee_registry *registry, int64_t *ret_since_ms) {

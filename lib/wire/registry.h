@@ -71,8 +71,8 @@ enum ee_lookup ee_registry_id(struct ee_registry *registry, const char *subject,
 // Moves look-ups on without waiting for the network; what was found is written to the cache
 // directory here (a file and its sync). now_ms is monotonic.
 void ee_registry_turn(struct ee_registry *registry, int64_t now_ms);
-// Blocks until a request under way can move on, at most timeout_ms; then take a turn. For
-// programs that have nothing else to do.
+// Blocks until a turn can move a look-up on, at most timeout_ms. For programs that have
+// nothing else to do.
 void ee_registry_wait(struct ee_registry *registry, int timeout_ms);
 // What the last failed request said, and since when look-ups fail; NULL while none does.
 // Borrowed until the next turn.

@@ -135,13 +135,13 @@ enum ee_answer ee_answer_id(long status, struct ee_bytes body, int32_t *ret_id,
   return EE_ANSWER_FOUND;
 }
 
-// The first messages that are strings, as far as there is room.
+// The first messages that say something, as far as there is room.
 static void list_messages(const json_t *messages, struct ee_err *why_not) {
   size_t shown = 0;
   ee_err_set(why_not, "the registry gives no reason");
   for (size_t i = 0; i < json_array_size(messages) && shown < MESSAGES_SHOWN; i++) {
     const char *message = json_string_value(json_array_get(messages, i));
-    if (message == NULL) continue;
+    if (message == NULL || message[0] == '\0') continue;
     ee_err_set(why_not, "%s%s%s", shown == 0 ? "" : why_not->text, shown == 0 ? "" : "; ", message);
     shown++;
   }

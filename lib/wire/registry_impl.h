@@ -37,7 +37,8 @@ struct ee_registry {
   struct ee_registry_cache cache;
   struct ee_registry_lookup *lookups[EE_REGISTRY_LOOKUPS_MAX];  // owned
   size_t count;
-  size_t url;  // the one that answered last
+  size_t url;    // the one that answered last
+  bool unbegun;  // a question has come since the last turn
   struct ee_err trouble;
 };
 

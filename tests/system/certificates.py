@@ -22,9 +22,13 @@ class Certificates:
 def make_certificates(directory: Path) -> Certificates:
     """Makes an authority of its own: two calls trust each other in nothing."""
     directory.mkdir(parents=True, exist_ok=True)
-    _make(directory, "ca", "test authority")
-    _make(directory, "server", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-    _make(directory, "client", "test client", "extendedKeyUsage=clientAuth")
+    # what a strict verifier asks for
+    key_ids = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"]
+    leaf = [*key_ids, "basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature"]
+    authority = [*key_ids, "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"]
+    _make(directory, "ca", "test authority", authority)
+    _make(directory, "server", "localhost", [*leaf, "subjectAltName=DNS:localhost,IP:127.0.0.1"], signer="ca")
+    _make(directory, "client", "test client", [*leaf, "extendedKeyUsage=clientAuth"], signer="ca")
     return Certificates(
         directory / "ca.pem",
         directory / "server.pem",
@@ -34,14 +38,14 @@ def make_certificates(directory: Path) -> Certificates:
     )
 
 
-def _make(directory: Path, name: str, common_name: str, extension: str | None = None) -> None:
+def _make(directory: Path, name: str, common_name: str, extensions: list[str], signer: str | None = None) -> None:
     command = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        "-subj", f"/CN={common_name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+        "openssl", "req", "-x509", "-config", "/dev/null", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-days", "2", "-subj", f"/CN={common_name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+        *(argument for extension in extensions for argument in ("-addext", extension)),
     ]  # fmt: skip
-    if extension is not None:  # signed by the authority, else by itself
-        leaf = "basicConstraints=critical,CA:FALSE"
-        command += ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", leaf, "-addext", extension]
+    if signer is not None:
+        command += ["-CA", f"{signer}.pem", "-CAkey", f"{signer}.key"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"openssl (3.0 or later is wanted) made no certificate {name}: {done.stderr}")

@@ -174,7 +174,7 @@ static void note_message(struct driver *driver, const struct ee_message *message
   snprintf(seen->value, sizeof(seen->value), "%.*s", EE_STR_ARG(ee_bytes_str(message->value)));
 }
 
-static void note(struct driver *driver, struct ee_broker_event *event, bool early) {
+static void note(struct driver *driver, struct ee_broker_event *event) {
   switch (event->kind) {
     case EE_EVENT_MESSAGES:
       for (size_t i = 0; i < event->count; i++) {
@@ -198,8 +198,6 @@ static void note(struct driver *driver, struct ee_broker_event *event, bool earl
       driver->trouble = event->err;
       break;
     case EE_EVENT_NONE:
-      driver->moves += early;
-      break;
     case EE_EVENT_OPERATION:
       break;
   }
@@ -207,9 +205,8 @@ static void note(struct driver *driver, struct ee_broker_event *event, bool earl
 
 void drive(struct driver *driver, int timeout_ms) {
   struct ee_broker_event event;
-  int64_t begun = ee_clock_monotonic_ms();
   driver->broker->ops->poll(driver->broker, timeout_ms, &event);
-  note(driver, &event, ee_clock_monotonic_ms() < begun + timeout_ms);
+  note(driver, &event);
 }
 
 void drive_for(struct driver *driver, int ms) {

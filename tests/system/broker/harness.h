@@ -58,7 +58,6 @@ struct driver {
   bool lost;
   int troubles[EE_FATAL + 1];  // by outcome
   struct ee_err trouble;       // the last one
-  int moves;                   // polls that came back early with nothing
 };
 
 struct opening {

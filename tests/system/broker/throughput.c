@@ -29,11 +29,13 @@ static struct cost cost_now(void) {
   return (struct cost){.cpu_us = cpu_micros(), .wall_us = ee_clock_wall_micros()};
 }
 
-static void print_cost(const char *what, struct cost from) {
+// Returns the records a second.
+static double print_cost(const char *what, struct cost from) {
   struct cost to = cost_now();
+  double rate = (double)RECORDS * 1e6 / (double)(to.wall_us - from.wall_us);
   print_message("%s: %.2f us of CPU a record, %.0f records/s\n", what,
-                (double)(to.cpu_us - from.cpu_us) / RECORDS,
-                (double)RECORDS * 1e6 / (double)(to.wall_us - from.wall_us));
+                (double)(to.cpu_us - from.cpu_us) / RECORDS, rate);
+  return rate;
 }
 
 static const char *make_input(void) {
@@ -140,9 +142,12 @@ static void copy_all(struct copier *copier) {
   }
 }
 
-static void through_interface(const char *prefix) {
+static double through_interface(const char *prefix, const char *group, int64_t memory_bytes) {
   struct driver driver;
-  driver_open(&driver, &(struct opening){.prefix = prefix, .group = prefix, .instance = "one"});
+  driver_open(
+      &driver,
+      &(struct opening){
+          .prefix = prefix, .group = group, .instance = "one", .memory_bytes = memory_bytes});
   struct copier *copier = calloc(1, sizeof(*copier));
   assert_non_null(copier);
   copier->broker = driver.broker;
@@ -153,12 +158,13 @@ static void through_interface(const char *prefix) {
     driver.broker->ops->start(driver.broker, (struct ee_tp){input, p}, 0);
   }
   copy_all(copier);
-  print_cost("through the interface", from);
+  double rate = print_cost("through the interface", from);
   for (int p = 0; p < PARTITIONS; p++) {
     assert_int_equal(committed_offset(&driver, (struct ee_tp){input, p}), RECORDS / PARTITIONS);
   }
   free(copier);
   driver_close(&driver, 5000);
+  return rate;
 }
 
 // ---- The bare loop: stands still while it commits.
@@ -216,7 +222,7 @@ static size_t bare_copy(rd_kafka_message_t **batch, ssize_t count, rd_kafka_topi
   return copied;
 }
 
-static void bare(const char *prefix) {
+static double bare(const char *prefix) {
   char from_name[256], to_name[256];
   snprintf(from_name, sizeof(from_name), "%s%s", prefix, ee_topics[input].name);
   snprintf(to_name, sizeof(to_name), "%s%s", prefix, ee_topics[EE_TOPIC_LIFECYCLE].name);
@@ -240,19 +246,26 @@ static void bare(const char *prefix) {
   }
   bare_commit(consumer, producer, from_name, next);
   assert_int_equal(copied, RECORDS);
-  print_cost("bare librdkafka", cost);
+  double rate = print_cost("bare librdkafka", cost);
   rd_kafka_queue_destroy(queue);
   rd_kafka_topic_destroy(to);
   rd_kafka_destroy(consumer);
   rd_kafka_destroy(producer);
+  return rate;
 }
 
 static void test_throughput(void **state) {
   (void)state;
-  const char *prefix = make_input();
+  char prefix[64], group[80];
+  snprintf(prefix, sizeof(prefix), "%s", make_input());
   bare(prefix);  // warms the broker
-  through_interface(prefix);
-  bare(prefix);
+  for (int megabytes = 64; megabytes >= 8; megabytes /= 8) {
+    snprintf(group, sizeof(group), "%s%d", prefix, megabytes);
+    print_message("with %d MiB, ", megabytes);
+    double ours = through_interface(prefix, group, (int64_t)megabytes << 20);
+    // Far below that, something sleeps: fetching after a pause or a full queue.
+    assert_true(ours > bare(prefix) / 12);
+  }
 }
 
 const struct CMUnitTest throughput_cases[] = {cmocka_unit_test(test_throughput)};

@@ -154,8 +154,7 @@ static void what_has_no_shape_is_refused(void **state) {
 static void broken_files_are_refused(void **state) {
   (void)state;
   static const char *const texts[] = {"", "{", "\"string\"",
-                                      "{\"type\":\"enum\",\"name\":\"E\","
-                                      "\"symbols\":[\"A\"]}",
+                                      "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\"]}",
                                       "{\"type\":\"record\",\"name\":\"a.b\",\"fields\":[]}"};
   for (size_t i = 0; i < COUNT_OF(texts); i++) {
     struct model *model = new_model();

@@ -221,6 +221,27 @@ static void depth_is_bounded(void **state) {
   ee_buf_release(&text);
 }
 
+// A full name of the greatest length is still a name when it is read again.
+static void long_names_stay_names(void **state) {
+  (void)state;
+  char name[514];
+  for (size_t length = 511; length <= 513; length++) {
+    char text[700];
+    uint64_t fingerprint, again;
+    memset(name, 'n', sizeof name);
+    name[length] = '\0';
+    name[200] = '.';
+    snprintf(text, sizeof text,
+             "{\"type\":\"fixed\",\"name\":\"%s\",\"namespace\":\"%.200s\",\"size\":1}", name + 201,
+             name);
+    bool valid = ee_schema_text_fingerprint(ee_str(text), &fingerprint, NULL);
+    assert_int_equal(valid, length <= 512);
+    snprintf(text, sizeof text, "{\"type\":\"fixed\",\"name\":\"%s\",\"size\":1}", name);
+    assert_int_equal(ee_schema_text_fingerprint(ee_str(text), &again, NULL), valid);
+    if (valid) assert_true(fingerprint == again);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(examples_of_the_specification),
@@ -229,6 +250,7 @@ int main(void) {
       cmocka_unit_test(what_is_no_schema_is_refused),
       cmocka_unit_test(nesting_is_counted_outside_strings),
       cmocka_unit_test(depth_is_bounded),
+      cmocka_unit_test(long_names_stay_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,9 +56,9 @@ static void try_mutations(struct bench *b) {
     uint8_t *data = (uint8_t *)bytes.data;
     for (size_t n = 1 + random_below(&b->random, 3); n > 0 && bytes.size > 0; n--) {
       size_t at = random_below(&b->random, bytes.size);
-      data[at] = random_below(&b->random, 2) == 0
-                     ? (uint8_t)random_next(&b->random)
-                     : data[at] ^ (uint8_t)(1 << random_below(&b->random, 8));
+      int bit = 1 << random_below(&b->random, 8);
+      data[at] = (uint8_t)(random_below(&b->random, 2) == 0 ? (int)random_next(&b->random)
+                                                            : data[at] ^ bit);
     }
     if (random_below(&b->random, 4) == 0) bytes.size = random_below(&b->random, bytes.size + 1);
     void *record = new_record(b);

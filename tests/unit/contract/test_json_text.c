@@ -111,8 +111,7 @@ static void wrong_texts_are_refused(void **state) {
                                       "{}{}",
                                       "'a'",
                                       "/**/1",
-                                      "\x0c"
-                                      "1",
+                                      "\f1",
                                       "\"\\u",
                                       "\"\\"};
   for (size_t i = 0; i < COUNT_OF(wrong); i++) {

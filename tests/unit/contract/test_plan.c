@@ -53,6 +53,8 @@ static const struct cell_case cases[] = {
      PART("Part", "{\"name\":\"x\",\"type\":{\"type\":\"array\",\"items\":\"double\"}}," NAME_FIELD
                   ",{\"name\":\"y\",\"type\":[\"float\",\"null\"]}"),
      "02 0000000000000000 00 0261 02", "{\"f\":{\"name\":\"a\",\"weight\":5}}"},
+    {&a_record, PART("Part", "{\"name\":\"x\",\"type\":\"null\"}," NAME_FIELD), "0261",
+     "{\"f\":{\"name\":\"a\",\"weight\":5}}"},
     {&a_record, PART("Part", NAME_FIELD ",{\"name\":\"y\",\"type\":\"boolean\"}"), "026102",
      "bad_boolean"},
     // Unions: into nullable, out of nullable, of more than two, of branches that do not fit.
@@ -370,6 +372,35 @@ static void a_tower_of_empty_records_costs_nothing(void **state) {
   ee_buf_release(&schema);
 }
 
+// As many fields of no bytes as a schema can hold, in as many items as an event can: none
+// of them may cost a step.
+static void fields_of_no_bytes_cost_nothing(void **state) {
+  (void)state;
+  struct ee_buf schema, bytes;
+  ee_buf_init(&schema, EE_SCHEMA_SIZE_MAX);
+  ee_buf_init(&bytes, EE_EVENT_SIZE_MAX);
+  ee_buf_text(&schema,
+              "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"f\",\"type\":{"
+              "\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"Part\",\"fields\":["
+              "{\"name\":\"name\",\"type\":\"string\"}");
+  for (int i = 0; i < 7000; i++) {
+    ee_buf_printf(&schema, ",{\"name\":\"n%d\",\"type\":\"null\"}", i);
+  }
+  ee_buf_text(&schema, "]}}}]}");
+  ee_buf_append(&bytes, "\x80\xb5\x18", 3);  // 200,000 items
+  for (int i = 0; i < 200001; i++)
+    ee_buf_byte(&bytes, 0);
+  assert_false(schema.failed || bytes.failed);
+  const struct ee_record_type reader = {
+      .name = "R", .full_name = "R", .fields = &an_array, .count = 1, .size = 64};
+  struct ee_plan *plan = NULL;
+  assert_true(ee_plan_new(&reader, ee_buf_view(&schema), &plan, NULL));
+  assert_true(ee_validate(plan, ee_buf_bytes(&bytes), NULL));
+  ee_plan_free(plan);
+  ee_buf_release(&bytes);
+  ee_buf_release(&schema);
+}
+
 static void no_allocation_failure_does_harm(void **state) {
   (void)state;
   struct ee_str schema = EE_STR(THING_JSON);
@@ -410,6 +441,7 @@ int main(void) {
       cmocka_unit_test(large_and_deep_schemas_are_refused_unparsed),
       cmocka_unit_test(types_nested_by_name_are_bounded),
       cmocka_unit_test(a_tower_of_empty_records_costs_nothing),
+      cmocka_unit_test(fields_of_no_bytes_cost_nothing),
       cmocka_unit_test(no_allocation_failure_does_harm),
       cmocka_unit_test(own_plans_are_made_once),
   };

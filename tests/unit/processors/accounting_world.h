@@ -223,6 +223,17 @@ static inline void world_released(struct world *w, const char *event_id, int64_t
   world_event(w, EE_TOPIC_RELEASED, at, &r);
 }
 
+#define PIPELINE EE_EXECUTION_KIND_PIPELINE_STEP
+#define DEPLOYMENT EE_EXECUTION_KIND_DEPLOYMENT
+#define TEN_HOURS_MS (INT64_C(36000) * 1000)
+
+static inline struct ee_long_map amounts_of(struct ee_long_entry *entries, size_t count) {
+  return (struct ee_long_map){.entries = entries, .count = count};
+}
+#define AMOUNTS(...)                                \
+  amounts_of((struct ee_long_entry[]){__VA_ARGS__}, \
+             sizeof((struct ee_long_entry[]){__VA_ARGS__}) / sizeof(struct ee_long_entry))
+
 // ---- The ledger.
 
 #define UNKNOWN INT64_MIN

@@ -5,6 +5,7 @@
 #define EE_TESTS_JOIN_MODEL_H
 
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include "tests/unit/processors/join_world.h"
 

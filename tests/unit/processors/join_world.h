@@ -19,6 +19,13 @@
 #define ALL_OFFSETS INT64_MAX
 #define PARTITION 3
 
+#define ADMISSION EE_PHASE_ADMISSION
+#define RESOLVED EE_PHASE_RESOLVED
+#define FINALIZED EE_PHASE_FINALIZED
+#define FAILED EE_PHASE_FAILED
+#define RELEASED EE_PHASE_RELEASED
+#define ANNOTATION EE_PHASE_ANNOTATION
+
 union event {
   struct ee_event_head head;
   struct ee_admission admission;
@@ -158,6 +165,58 @@ static inline size_t world_outputs(struct world *w, enum ee_topic topic) {
     found += outputs[i].topic == topic;
   }
   return found;
+}
+
+// ---- Assertions.
+
+static inline void assert_text(struct ee_str text, const char *expected) {
+  assert_int_equal(text.size, strlen(expected));
+  assert_memory_equal(text.data, expected, text.size);
+}
+
+static inline void assert_status(struct world *w, enum ee_status status, enum ee_outcome outcome) {
+  const struct ee_lifecycle *record = world_lifecycle(w);
+  assert_int_equal(record->status, status);
+  assert_int_equal(record->outcome, outcome);
+}
+
+static inline void assert_refs(struct world *w, size_t count, const enum ee_violation_kind *kinds) {
+  const struct ee_lifecycle *record = world_lifecycle(w);
+  assert_int_equal(record->violations.count, count);
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(record->violations.items[i].kind, kinds[i]);
+  }
+}
+
+// One violation of that kind, with the evidence of these events: "admission a", ...
+static inline const struct ee_violation *assert_violation(struct world *w,
+                                                          enum ee_violation_kind kind,
+                                                          const char *evidence) {
+  const struct ee_violation *all, *match = NULL;
+  size_t count = world_violations(w, &all);
+  for (size_t i = 0; i < count; i++) {
+    if (all[i].kind != (int)kind) continue;
+    assert_null(match);
+    match = &all[i];
+  }
+  assert_non_null(match);
+  char text[1024] = "";
+  for (size_t i = 0; i < match->evidence.count; i++) {
+    const struct ee_evidence *at = &match->evidence.items[i];
+    size_t used = strlen(text);
+    snprintf(text + used, sizeof text - used, "%s%s %.*s", i == 0 ? "" : ", ",
+             ee_phase_name((enum ee_phase)at->phase), EE_STR_ARG(at->event_id));
+    assert_text(at->topic, ee_topics[at->phase].name);
+    assert_int_equal(at->partition, PARTITION);
+  }
+  assert_string_equal(text, evidence);
+  return match;
+}
+
+static inline union event an_admission(int64_t timeout_ms) {
+  union event event = an_event(ADMISSION, "a", 10);
+  event.admission.requested.timeout_ms = NUMBER(timeout_ms);
+  return event;
 }
 
 #endif

@@ -288,6 +288,17 @@ static void test_a_failing_visit_ends_the_walk(void **state) {
   ee_arena_release(&m.arena);
 }
 
+static void test_absent_quantities_add_nothing(void **state) {
+  (void)state;
+  struct ee_usage entry = {.asked = {.present = false, .value = 5},
+                           .billed = {.present = true, .value = 7}};
+  struct ee_usage_total before = {.billed = {.present = false, .value = 100}}, total;
+  ee_total_add(&before, &entry, &total);
+  assert_false(total.asked.present || total.granted.present);
+  assert_true(total.billed.present && total.billed.value == 7);
+  assert_true(ee_total_known(&total));
+}
+
 // ---- The largest state.
 
 // As many entries as fit into a map, with keys that are as short as they can be.
@@ -447,6 +458,7 @@ int main(void) {
       cmocka_unit_test(test_times_at_their_bounds),
       cmocka_unit_test(test_largest_numbers_over_years),
       cmocka_unit_test(test_a_failing_visit_ends_the_walk),
+      cmocka_unit_test(test_absent_quantities_add_nothing),
       cmocka_unit_test(test_largest_state_can_be_read_back),
       cmocka_unit_test(test_partition_state_is_no_envelope),
       cmocka_unit_test(test_memory_may_run_out_anywhere),

@@ -141,6 +141,10 @@ static void committed_waits_for_pending_offsets(void **state) {
   asker->ops->begin(asker, &first);
   asker->ops->begin(asker, &second);
   expect_none(asker);
+  // Another group's offsets are its own.
+  struct ee_broker *stranger = broker_new(cluster, "h", "a");
+  assert_int_equal(ask(stranger, EE_OP_COMMITTED, 0, where), EE_OFFSET_NONE);
+  close_broker(stranger);
   // Others pass; those of the same kind keep their order.
   assert_int_equal(ask(asker, EE_OP_END, EE_READ_COMMITTED, tp(EE_TOPIC_LIFECYCLE, 0)), 0);
   expect_none(asker);
@@ -151,10 +155,6 @@ static void committed_waits_for_pending_offsets(void **state) {
   assert_int_equal(waited[0].offset, 4);
   assert_int_equal(behind[0].offset, EE_OFFSET_NONE);
   assert_int_equal(ask(asker, EE_OP_END, EE_READ_COMMITTED, tp(EE_TOPIC_LIFECYCLE, 0)), 2);
-  // Another group's offsets are its own.
-  struct ee_broker *stranger = broker_new(cluster, "h", "a");
-  assert_int_equal(ask(stranger, EE_OP_COMMITTED, 0, where), EE_OFFSET_NONE);
-  close_broker(stranger);
   close_broker(successor);
   close_broker(asker);
   ee_cluster_free(cluster);
@@ -208,6 +208,20 @@ static void records_keep_all_they_have(void **state) {
   assert_null(ee_cluster_headers(next, &count));
   assert_int_equal(ee_cluster_next(cluster, output.tp, &offset)->timestamp_ms, 1000);
 
+  // Larger than a chunk, between small ones.
+  static uint8_t large[300000];
+  memset(large, 'l', sizeof large);
+  output.tp = tp(EE_TOPIC_AUDIT, 0);
+  offset = 0;
+  for (int i = 0; i < 6; i++) {
+    output.value = i % 2 == 0 ? bytes_of("small") : ee_bytes(large, sizeof large);
+    assert_int_equal(ee_cluster_append(cluster, &output, -1), i);
+  }
+  for (int i = 0; i < 6; i++) {
+    next = ee_cluster_next(cluster, output.tp, &offset);
+    struct ee_bytes wanted = i % 2 == 0 ? bytes_of("small") : ee_bytes(large, sizeof large);
+    assert_true(ee_bytes_equal(next->value, wanted));
+  }
   output.tp.partition = -1;  // by key, but there is none
   assert_int_equal(ee_cluster_append(cluster, &output, -1), -1);
   output.tp.partition = PARTITIONS;

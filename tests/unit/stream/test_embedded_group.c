@@ -179,8 +179,11 @@ static void a_dead_member_holds_its_partitions_until_it_expires(void **state) {
 
   // One that lives sees that it has lost them, and comes back.
   begin(b);
+  b->ops->start(b, tp(EE_TOPIC_ADMISSION, 0), 0);
   ee_cluster_expire(cluster, "g", "b");
   expect_revoked(b, 8, true);
+  struct ee_output output = output_of(tp(EE_TOPIC_ADMISSION, 0), "k", "v");
+  assert_int_equal(ee_cluster_append(cluster, &output, -1), 0);
   assert_int_equal(commit_offset(b, tp(EE_TOPIC_ADMISSION, 0), 1), EE_FENCED);
   expect_none(b);
   b->ops->relinquish(b);

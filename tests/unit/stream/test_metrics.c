@@ -155,6 +155,10 @@ static void partitions_without_a_value_have_none(void **state) {
   metrics->partitions[3].clock_micros = INT64_MIN + 1;
   text = render(metrics);
   expect_line(text, "envelope_tick_lag_seconds{processor=\"join\",partition=\"1\"} 0.000000");
+  metrics->newest_append_micros = 10;
+  free(text);
+  text = render(metrics);
+  assert_null(strstr(text, "envelope_tick_lag_seconds{processor=\"join\",partition=\"3\"}"));
   metrics->partition_count = INT64_MAX;  // no more than there is room for
   free(text);
   free(render(metrics));

@@ -22,6 +22,7 @@ struct cell {
 
 struct slot {
   struct cell open, sealed, committed, disk;
+  bool pending;  // committed, and no checkpoint has written it
 };
 
 struct model {
@@ -102,10 +103,24 @@ static void check_due(struct model *model, int32_t partition, int64_t clock) {
   assert_true(ee_bytes_equal(found.key, wanted.key));
 }
 
+static void check_pending(struct model *model) {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < SLOTS; i++) {
+    char text[EE_STORE_KEY_MAX];
+    const struct slot *slot = &model->slots[i];
+    if (!slot->pending || model->directory == NULL) continue;
+    // A key counts with the three bytes that say where it belongs.
+    bytes += 3 + (int64_t)slot_key(i, text).key.size;
+    bytes += slot->committed.size < 0 ? 0 : slot->committed.size;
+  }
+  assert_int_equal(ee_store_pending_bytes(model->store), bytes);
+}
+
 static void check_all(struct model *model) {
   for (size_t i = 0; i < SLOTS; i++) {
     check_slot(model, i);
   }
+  check_pending(model);
   for (int32_t partition = 0; partition < PARTITIONS; partition++) {
     check_due(model, partition, INT64_MAX);
     check_due(model, partition, 0);
@@ -133,6 +148,7 @@ static void step_put(struct model *model, bool restore) {
   if (!restore && !slot->open.said) model->order[model->order_count++] = at;
   struct cell *cell = restore ? &slot->committed : &slot->open;
   draw_cell(model, cell);
+  slot->pending = slot->pending || restore;
   struct ee_bytes value = value_of(model->buffer, cell->number, cell->size);
   struct ee_err err = {""};
   bool ok = (restore ? ee_store_restore : ee_store_put)(model->store, slot_key(at, text), value,
@@ -176,8 +192,11 @@ static void step_seal(struct model *model) {
 static void step_commit(struct model *model) {
   ee_store_commit(model->store);
   for (size_t i = 0; i < SLOTS; i++) {
-    if (model->slots[i].sealed.said) model->slots[i].committed = model->slots[i].sealed;
-    model->slots[i].sealed.said = false;
+    struct slot *slot = &model->slots[i];
+    if (!slot->sealed.said) continue;
+    slot->committed = slot->sealed;
+    slot->pending = true;
+    slot->sealed.said = false;
   }
   model->sealed = false;
 }
@@ -213,6 +232,7 @@ static void step_checkpoint(struct model *model) {
   assert_int_equal(ee_store_pending_bytes(model->store), 0);
   for (size_t i = 0; i < SLOTS; i++) {
     model->slots[i].disk = model->slots[i].committed;
+    model->slots[i].pending = false;
   }
 }
 
@@ -390,7 +410,15 @@ static void memory_stays_bounded(void **state) {
     assert_true(ee_bytes_equal(value, value_of(buffer, i, 9000)));
     assert_true(ee_store_size(store).memory_bytes <= 2100000);
   }
-  assert_true(ee_store_size(store).disk_bytes > 27000000);
+  // More in one transaction than there may be of clean values.
+  for (uint32_t i = 0; i < 1000; i++) {
+    snprintf(text, sizeof text, "%05" PRIu32, i);
+    assert_true(ee_store_restore(store, key_of(1, text), value_of(buffer, i, 9000), i, NULL));
+  }
+  assert_true(ee_store_size(store).memory_bytes > 9000000);
+  assert_true(ee_store_checkpoint(store, NULL, 0, 0, NULL));
+  assert_true(ee_store_size(store).memory_bytes <= 2000000);
+  assert_true(ee_store_size(store).disk_bytes > 36000000);
   assert_true(ee_store_size(store).keys < 300);
   ee_store_close(store);
   directory_free(directory);
@@ -424,6 +452,42 @@ static void many_due_are_met_in_order(void **state) {
   assert_true(found && ee_bytes_equal(key.key, bytes_of("00000")));
   ee_store_close(store);
   directory_free(directory);
+}
+
+// Wake times that come, change and go, then all of them in order.
+static void due_is_a_total_order(void **state) {
+  (void)state;
+  enum { COUNT = 3000 };
+  static int64_t wake_at[COUNT];
+  struct ee_store *store = store_open(NULL, INT64_C(64) << 20, NULL);
+  uint32_t random = 1, left = 0;
+  char text[16];
+  for (int i = 0; i < COUNT; i++) {
+    wake_at[i] = EE_NEVER;
+  }
+  for (int i = 0; i < 10 * COUNT; i++) {
+    random = random * 1664525 + 1013904223;
+    uint32_t at = (random >> 8) % COUNT;
+    wake_at[at] = (random >> 4) % 4 == 0 ? EE_NEVER : (int64_t)(random >> 16) * 40503 % 100000;
+    snprintf(text, sizeof text, "%05" PRIu32, at);
+    assert_true(ee_store_put(store, key_of(0, text), bytes_of("v"), wake_at[at], NULL));
+  }
+  for (int i = 0; i < COUNT; i++) {
+    if (wake_at[i] != EE_NEVER) left++;
+  }
+  struct ee_store_key key;
+  bool found;
+  int64_t last = INT64_MIN;
+  for (; ee_store_due(store, 0, INT64_MAX, &key, &found, NULL) && found; left--) {
+    unsigned at;
+    snprintf(text, sizeof text, "%.*s", (int)key.key.size, (const char *)key.key.data);
+    assert_int_equal(sscanf(text, "%u", &at), 1);
+    assert_true(wake_at[at] >= last && wake_at[at] != EE_NEVER);
+    last = wake_at[at];
+    assert_true(ee_store_put(store, key, bytes_of("v"), EE_NEVER, NULL));
+  }
+  assert_int_equal(left, 0);
+  ee_store_close(store);
 }
 
 // ---- Memory that runs out.
@@ -500,6 +564,7 @@ int main(void) {
       cmocka_unit_test(a_value_may_be_put_under_another_key),
       cmocka_unit_test(memory_stays_bounded),
       cmocka_unit_test(many_due_are_met_in_order),
+      cmocka_unit_test(due_is_a_total_order),
       cmocka_unit_test(each_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,11 +88,11 @@ static enum ee_codec_state open_framed(struct fixture *f, const struct ee_record
                                        struct ee_bytes framed, struct opened *ret) {
   int64_t deadline_ms = ee_clock_monotonic_ms() + PATIENCE_MS, since_ms;
   for (;;) {
+    ee_registry_turn(f->registry, f->now_ms);
     enum ee_codec_state state = open_once(f, f->codec, reader, framed, ret);
     if (state != EE_CODEC_WAIT) return state;
     if (ee_registry_trouble(f->registry, &since_ms) != NULL) return state;
-    ee_registry_turn(f->registry, f->now_ms);
-    ee_registry_wait(f->registry, 5);
+    ee_registry_wait(f->registry, 1000);
     assert_true(ee_clock_monotonic_ms() < deadline_ms);
   }
 }
@@ -101,11 +101,11 @@ static enum ee_codec_state prefix_of(struct fixture *f, enum ee_topic topic, str
                                      struct ee_err *err) {
   int64_t deadline_ms = ee_clock_monotonic_ms() + PATIENCE_MS, since_ms;
   for (;;) {
+    ee_registry_turn(f->registry, f->now_ms);
     enum ee_codec_state state = ee_codec_prefix(f->codec, topic, f->now_ms, ret, err);
     if (state != EE_CODEC_WAIT) return state;
     if (ee_registry_trouble(f->registry, &since_ms) != NULL) return state;
-    ee_registry_turn(f->registry, f->now_ms);
-    ee_registry_wait(f->registry, 5);
+    ee_registry_wait(f->registry, 1000);
     assert_true(ee_clock_monotonic_ms() < deadline_ms);
   }
 }

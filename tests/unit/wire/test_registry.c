@@ -80,16 +80,13 @@ static int tear_down(void **state) {
 // Asks until there is an answer or the look-up is in trouble (PENDING).
 static enum ee_lookup schema(struct fixture *f, int32_t id, struct ee_str *ret,
                              struct ee_fault *fault) {
-  int64_t deadline_ms = ee_clock_monotonic_ms() + PATIENCE_MS;
+  int64_t deadline_ms = ee_clock_monotonic_ms() + PATIENCE_MS, since_ms;
   for (;;) {
-    enum ee_lookup lookup = ee_registry_schema(f->registry, id, f->now_ms, ret, fault);
-    int64_t since_ms;
-    if (lookup != EE_LOOKUP_PENDING) return lookup;
     ee_registry_turn(f->registry, f->now_ms);
-    lookup = ee_registry_schema(f->registry, id, f->now_ms, ret, fault);
+    enum ee_lookup lookup = ee_registry_schema(f->registry, id, f->now_ms, ret, fault);
     if (lookup != EE_LOOKUP_PENDING) return lookup;
     if (ee_registry_trouble(f->registry, &since_ms) != NULL) return EE_LOOKUP_PENDING;
-    ee_registry_wait(f->registry, 100);
+    ee_registry_wait(f->registry, 1000);
     if (ee_clock_monotonic_ms() > deadline_ms) fail_msg("no answer for schema %d", id);
   }
 }
@@ -97,12 +94,12 @@ static enum ee_lookup schema(struct fixture *f, int32_t id, struct ee_str *ret,
 static enum ee_lookup subject_id(struct fixture *f, const char *subject, int32_t *ret) {
   int64_t deadline_ms = ee_clock_monotonic_ms() + PATIENCE_MS, since_ms;
   for (;;) {
+    ee_registry_turn(f->registry, f->now_ms);
     enum ee_lookup lookup =
         ee_registry_id(f->registry, subject, EE_STR("\"a\\b\""), f->now_ms, ret);
     if (lookup != EE_LOOKUP_PENDING) return lookup;
     if (ee_registry_trouble(f->registry, &since_ms) != NULL) return EE_LOOKUP_PENDING;
-    ee_registry_turn(f->registry, f->now_ms);
-    ee_registry_wait(f->registry, 10);
+    ee_registry_wait(f->registry, 1000);
     if (ee_clock_monotonic_ms() > deadline_ms) fail_msg("no answer for subject %s", subject);
   }
 }
@@ -184,7 +181,7 @@ static void nonsense_is_tried_again(void **state) {
     int64_t deadline_ms = ee_clock_monotonic_ms() + PATIENCE_MS, since_ms;
     while (ee_registry_trouble(f->registry, &since_ms) != NULL) {
       ee_registry_turn(f->registry, f->now_ms);
-      ee_registry_wait(f->registry, 10);
+      if (ee_registry_trouble(f->registry, &since_ms) != NULL) ee_registry_wait(f->registry, 1000);
       assert_true(ee_clock_monotonic_ms() < deadline_ms);
     }
     assert_schema(f, (int32_t)i, "\"string\"");
@@ -450,7 +447,7 @@ static void a_failing_registry_is_not_flooded(void **state) {
     ee_registry_schema(f->registry, 7, f->now_ms, &text, NULL);
     ee_registry_turn(f->registry, f->now_ms);
     while (f->registry->lookups[0]->exchange != NULL) {
-      ee_registry_wait(f->registry, 10);
+      ee_registry_wait(f->registry, 1000);
       ee_registry_turn(f->registry, f->now_ms);
     }
   }

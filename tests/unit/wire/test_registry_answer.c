@@ -176,6 +176,7 @@ static void compatibility_comes_with_reasons(void **state) {
   assert_compatible("{\"is_compatible\":false,\"messages\":[7,{},\"two\",null]}", FOUND, false,
                     "two");
   static const char none[] = "the registry gives no reason";
+  assert_compatible("{\"is_compatible\":false,\"messages\":[\"\"]}", FOUND, false, none);
   assert_compatible("{\"is_compatible\":false}", FOUND, false, none);
   assert_compatible("{\"is_compatible\":false,\"messages\":\"one\"}", FOUND, false, none);
   assert_compatible("{\"is_compatible\":false,\"messages\":[]}", FOUND, false, none);
