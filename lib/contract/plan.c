@@ -59,8 +59,7 @@ static void set_item_sizes(struct ee_plan *plan) {
   for (uint32_t i = 0; i < plan->count; i++) {
     struct ee_node *node = &plan->nodes[i];
     if (node->op != EE_OP_ARRAY && node->op != EE_OP_MAP) continue;
-    uint32_t key = node->op == EE_OP_MAP ? 1 : 0;
-    node->count = ee_saturated((uint64_t)plan->nodes[node->child].least + key);
+    node->count = plan->nodes[node->child].least;
   }
 }
 

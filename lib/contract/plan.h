@@ -23,7 +23,7 @@ enum ee_op {
   EE_OP_ENUM_MAP,  // the same, then translated by symbols
   EE_OP_RECORD,    // count children from `child`
   EE_OP_ARRAY,     // blocks of items of at least count bytes read by `child`
-  EE_OP_MAP,       // blocks of keys and values; key and value are at least count bytes
+  EE_OP_MAP,       // the same of keys, and values read by `child`
   EE_OP_OPTIONAL,  // union of null and one other, read by `child`; null is branch `count`
   EE_OP_UNION,     // varint below count chooses among the children from `child`
   EE_OP_REFUSE,    // a branch that the reader has no place for

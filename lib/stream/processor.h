@@ -49,8 +49,9 @@ struct ee_str ee_step_topic_name(const struct ee_step *step, enum ee_topic topic
 // when there is none. Borrowed until the next call on the step.
 bool ee_step_get(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
                  struct ee_bytes *ret);
-// Sets state. A changelog that is `emitted` writes a record now; another one writes the
-// last value of each key when the transaction ends. value data NULL: tombstone.
+// Sets state. A changelog that is `emitted` writes a record now (not for a woken key whose
+// value stays the same); another one writes the last value of each key when the
+// transaction ends. value data NULL: tombstone.
 // wake_at: the clock at which `wake` is to be called for this key, or EE_NEVER.
 bool ee_step_put(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
                  struct ee_bytes value, int64_t wake_at);

@@ -27,7 +27,7 @@
 #define STEPS_A_TURN 512
 #define WAKES_A_TURN 256
 #define POLICY_VERSIONS_MAX 4096
-#define STEP_ARENA_MAX (16 << 20)
+#define STEP_ARENA_MAX (64 << 20)  // hostile but valid events within the limits need 23 MiB
 #define RETRY_MS 500  // between tries of what heals by itself
 
 // Messages of one topic and partition that were polled and not stepped yet, in order.

@@ -58,14 +58,21 @@ static bool derive(struct ee_step *step, struct ee_tp tp, struct ee_bytes key,
   return ee_err_set(&step->err, "no memory for outputs of partition %d", (int)tp.partition);
 }
 
+// True where a tick has looked at a key and found nothing to change: only its time moves.
+static bool unchanged(struct ee_step *step, struct ee_store_key key, struct ee_bytes value) {
+  struct ee_bytes before;
+  return step->trigger->tp.topic == EE_TOPIC_TICK &&
+         ee_store_get(step->rt->store, key, &before, &step->err) && ee_bytes_equal(before, value);
+}
+
 bool ee_step_put(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
                  struct ee_bytes value, int64_t wake_at) {
   const struct ee_changelog *log = &step->rt->ops->changelogs[changelog];
-  if (!ee_store_put(step->rt->store, store_key(step, changelog, key), value, wake_at, &step->err)) {
-    return false;
-  }
+  struct ee_store_key at = store_key(step, changelog, key);
+  bool emits = log->emitted && !unchanged(step, at, value);
+  if (!ee_store_put(step->rt->store, at, value, wake_at, &step->err)) return false;
   struct ee_tp tp = {.topic = log->topic, .partition = step->partition->number};
-  return !log->emitted || derive(step, tp, key, value);
+  return !emits || derive(step, tp, key, value);
 }
 
 bool ee_step_emit(struct ee_step *step, enum ee_topic topic, struct ee_bytes key,

@@ -91,9 +91,11 @@ bool ee_store_open(const struct ee_store_settings *settings, struct ee_store **r
 
 void ee_store_close(struct ee_store *store) {
   if (store == NULL) return;
+  bool corrupt = store->disk != NULL && ee_disk_corrupt(store->disk);
   // Without its last line the session counts as cut short, and is looked through when it
   // is opened next: slower, nothing worse.
   if (ee_disk_close(store->disk)) ee_session_closed(store->directory, NULL);
+  if (corrupt) ee_session_corrupt(store->directory, NULL);
   ee_set_release(&store->set);
   if (store->lock_fd >= 0) close(store->lock_fd);
   free(store->directory);

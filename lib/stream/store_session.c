@@ -111,7 +111,8 @@ static bool judge(const char *directory, const char **ret_distrust, bool *ret_ve
     return true;
   }
   if (strncmp(text, "closed ", 7) == 0) return judge_closed(text + 7, data, ret_distrust, err);
-  *ret_distrust = "its .session file cannot be read";
+  bool known = strcmp(text, "corrupt") == 0;
+  *ret_distrust = known ? "it was found corrupt" : "its .session file cannot be read";
   return true;
 }
 
@@ -162,4 +163,8 @@ bool ee_session_closed(const char *directory, struct ee_err *err) {
   }
   snprintf(text, sizeof text, "closed %zu %08" PRIx32, length, crc);
   return write_session(directory, text, err);
+}
+
+bool ee_session_corrupt(const char *directory, struct ee_err *err) {
+  return write_session(directory, "corrupt", err);
 }

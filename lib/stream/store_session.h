@@ -5,7 +5,8 @@
 //   .opening   exists while a store is being opened; found at the start, the last opening
 //              died inside LMDB
 //   .session   "open BOOT" while in use, "closed LENGTH CRC" after a synced close: CRC-32C
-//              of the first LENGTH bytes of data.mdb, which are its meta pages
+//              of the first LENGTH bytes of data.mdb, which are its meta pages; "corrupt"
+//              when it was closed knowing so
 //
 // The caller holds the directory's lock. All of it may block on the disk.
 #ifndef EE_STREAM_STORE_SESSION_H
@@ -26,5 +27,7 @@ bool ee_session_opened(const char *directory, struct ee_err *err);
 bool ee_session_end_opening(const char *directory, struct ee_err *err);
 // The store is synced and closed.
 bool ee_session_closed(const char *directory, struct ee_err *err);
+// What is there is not to be used again.
+bool ee_session_corrupt(const char *directory, struct ee_err *err);
 
 #endif

@@ -83,7 +83,7 @@ static json_t *take_out_name(struct place *place, const char *name, struct ee_er
   json_t *full = full_name(place->space, name);
   const struct model_type *type =
       full == NULL ? NULL : model_find(place->model, json_string_value(full));
-  if (type == NULL || type->last_file != place->model->file_count) {
+  if (type == NULL) {
     ee_err_set(err,
                "%s: type %s is not defined before this place in the file (recursive types "
                "are not supported)",
@@ -98,27 +98,22 @@ static json_t *take_out_name(struct place *place, const char *name, struct ee_er
 static bool add_type(struct place *place, json_t *definition, struct ee_err *err) {
   struct model *model = place->model;
   const char *name = model_text(definition, "name");
-  struct model_type *known = (struct model_type *)model_find(model, name);
+  const struct model_type *known = model_find(model, name);
   if (known != NULL) {
     bool equal = json_equal(known->definition, definition);
-    bool twice = known->last_file == model->file_count;
-    known->last_file = model->file_count;
-    if (equal && !twice) {
-      json_decref(definition);
-      return true;
+    if (!equal) {
+      ee_err_set(err, "%s: %s differs from its copy in %s", place->path, name,
+                 model->files[known->first_file].base);
     }
-    ee_err_set(err, twice ? "%s: %s is defined twice" : "%s: %s differs from its copy in %s",
-               place->path, name, model->files[known->first_file].base);
     json_decref(definition);
-    return false;
+    return equal;
   }
   struct model_type *type = &model->types[model->type_count];
   const char *dot = strrchr(name, '.');
   *type = (struct model_type){.definition = definition,
                               .full_name = name,
                               .name = dot == NULL ? name : dot + 1,
-                              .first_file = model->file_count,
-                              .last_file = model->file_count};
+                              .first_file = model->file_count};
   if (model->type_count == MODEL_TYPES_MAX || !model_snake_case(type->name, false, type->c_name) ||
       !model_snake_case(type->name, true, type->c_constant)) {
     json_decref(definition);

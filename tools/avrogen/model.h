@@ -33,8 +33,7 @@ struct model_type {
   char c_name[MODEL_NAME_MAX];      // usage_total
   char c_constant[MODEL_NAME_MAX];  // USAGE_TOTAL
   size_t first_file;
-  size_t last_file;  // newest file that defines it: names do not reach across files
-  bool root;         // a file is named for it
+  bool root;  // a file is named for it
 };
 
 struct model {

@@ -28,6 +28,10 @@ CELL(a_string, .kind = EE_TYPE_STRING);
 CELL(a_fixed, .kind = EE_TYPE_FIXED, .size = 3);
 CELL(a_decimal, .kind = EE_TYPE_DECIMAL);
 CELL(an_enum, .kind = EE_TYPE_ENUM, .enumeration = &colour_type);
+// An enum that has no symbol to fall back to.
+static const struct ee_enum_type strict_type = {
+    .name = "Colour", .symbols = colour_symbols, .count = 3, .fallback = -1};
+CELL(a_strict_enum, .kind = EE_TYPE_ENUM, .enumeration = &strict_type);
 CELL(a_record, .kind = EE_TYPE_RECORD, .record = &part_type);
 CELL(an_array, .kind = EE_TYPE_ARRAY, .size = sizeof(struct part), .item = &thing_part);
 CELL(a_map, .kind = EE_TYPE_MAP, .size = sizeof(struct ee_str_entry), .item = &thing_string);

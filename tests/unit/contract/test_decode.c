@@ -14,6 +14,11 @@
   "{\"type\":\"record\",\"name\":\"Part\",\"fields\":[{\"name\":\"name\",\"type\":\"string\"}," \
   "{\"name\":\"extra\",\"type\":" TYPE "}]}"
 #define A "{\"f\":{\"name\":\"a\",\"weight\":5}}"
+// Two fields of one record type.
+#define TWIN                                                                                       \
+  "{\"name\":\"one\",\"type\":{\"type\":\"record\",\"name\":\"Twin\",\"fields\":[{\"name\":\"s\"," \
+  "\"type\":\"string\"}]}}"
+#define TWO "{\"name\":\"two\",\"type\":\"Twin\"}"
 #define MAP "{\"type\":\"map\",\"values\":\"string\"}"
 
 static const struct cell_case cases[] = {
@@ -114,6 +119,10 @@ static const struct cell_case cases[] = {
     {&a_record, PART_AND("[\"int\",\"null\"]"), "0261 04", "wrong_schema"},
     {&a_record, PART_AND("{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"X\"]}"), "0261 02",
      "bad_enum"},
+    {&a_record, PART_AND("{\"type\":\"record\",\"name\":\"T\",\"fields\":[" TWIN "," TWO "]}"),
+     "0261 0262 0263", A},
+    {&a_record, PART_AND("{\"type\":\"record\",\"name\":\"T\",\"fields\":[" TWIN "," TWO "]}"),
+     "0261 0262", "truncated"},
     {&a_record, PART_AND("{\"type\":\"map\",\"values\":\"null\"}"), "0261 04 026b 026b 00",
      "duplicate_key"},
 };
@@ -402,6 +411,23 @@ static void faults_name_path_and_position(void **state) {
 
 // ---- The other ends.
 
+// A count that the rest cannot hold is refused before memory is taken for it.
+static void memory_is_taken_only_for_what_can_be_there(void **state) {
+  (void)state;
+  static uint8_t data[60000];
+  struct ee_plan *plan = plan_of(&an_array, PARTS);
+  struct ee_arena arena;
+  struct ee_fault fault;
+  _Alignas(16) char record[64];
+  memcpy(data, "\xc0\xa9\x07", 3);  // 60,000 parts, each of two bytes at least
+  ee_arena_init(&arena, 1000000);
+  assert_false(ee_decode(plan, ee_bytes(data, sizeof data), &arena, record, &fault));
+  assert_int_equal(fault.reason, EE_REASON_truncated);
+  assert_int_equal(arena.total, 0);
+  ee_arena_release(&arena);
+  ee_plan_free(plan);
+}
+
 static void a_prefix_is_read_and_its_size_told(void **state) {
   (void)state;
   struct ee_admission a = admission();
@@ -481,6 +507,7 @@ int main(void) {
       cmocka_unit_test(identifiers_and_required_fields_are_checked),
       cmocka_unit_test(extensions_are_namespaced_json),
       cmocka_unit_test(faults_name_path_and_position),
+      cmocka_unit_test(memory_is_taken_only_for_what_can_be_there),
       cmocka_unit_test(a_prefix_is_read_and_its_size_told),
       cmocka_unit_test(no_bytes_are_no_record),
       cmocka_unit_test(a_full_arena_and_failed_allocations_are_oversized),

@@ -492,10 +492,11 @@ static void a_path_names_no_more_than_it_says(void **state) {
   struct part parts[2];
   struct ee_str_entry labels[3];
   struct thing thing = sample(parts, labels);
-  const struct ee_str paths[] = {EE_STR("pric"),     EE_STR("price."), EE_STR("price.x"),
-                                 EE_STR("main.nam"), EE_STR("name"),   EE_STR(""),
-                                 EE_STR("labels.b"), EE_STR("*"),      EE_STR("main.*"),
-                                 EE_STR("labels."),  EE_STR("PRICE"),  {.data = NULL, .size = 0}};
+  const struct ee_str paths[] = {EE_STR("pric"),           EE_STR("price."),   EE_STR("price.x"),
+                                 EE_STR("main.nam"),       EE_STR("name"),     EE_STR(""),
+                                 EE_STR("labels.b"),       EE_STR("*"),        EE_STR("main.*"),
+                                 EE_STR("labels."),        EE_STR("labels-z"), EE_STR("PRICE"),
+                                 {.data = NULL, .size = 0}};
   const struct ee_redaction redaction = {.paths = paths, .count = COUNT_OF(paths)};
   json_t *plain = printed(&thing_type, &thing, NULL);
   json_t *redacted = printed(&thing_type, &thing, &redaction);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The embedded log under a random history, against a plain model of it; and with memory
 // that runs out at each allocation in turn.
-#include "tests/unit/stream/embedded_support.h"
 #include "tests/support/chaos.h"
+#include "tests/unit/stream/embedded_support.h"
 
 // ---- A random history. Producers write, commit, abort and are fenced; the model keeps
 // for each partition which offset has which value and to whose transaction it belongs.

@@ -3,8 +3,8 @@
 // memory and over LMDB with so little memory that values come and go; and its edges.
 #include <inttypes.h>
 
-#include "tests/unit/stream/store_support.h"
 #include "tests/support/chaos.h"
+#include "tests/unit/stream/store_support.h"
 
 #define PARTITIONS 2
 #define CHANGELOGS 2

@@ -524,6 +524,30 @@ static void kept_bytes_are_bounded(void **state) {
   free(body);
 }
 
+static void waiting_lasts_until_a_turn_can_help(void **state) {
+  struct fixture *f = *state;
+  char url[64];
+  struct ee_str text;
+  int fd = silent_server(url);
+  f->settings.url = url;
+  open_registry(f);
+  // A question that no turn has begun yet is not waited for; one under way is.
+  ee_registry_schema(f->registry, 7, f->now_ms, &text, NULL);
+  int64_t start_ms = ee_clock_monotonic_ms();
+  ee_registry_wait(f->registry, 1000000);
+  assert_true(ee_clock_monotonic_ms() < start_ms + PATIENCE_MS);
+  // Connecting and sending end a wait early; nothing else does.
+  for (int i = 0; i < 10; i++) {
+    ee_registry_turn(f->registry, f->now_ms);
+    ee_registry_wait(f->registry, 10);
+  }
+  start_ms = ee_clock_monotonic_ms();
+  ee_registry_turn(f->registry, f->now_ms);
+  ee_registry_wait(f->registry, 50);
+  assert_true(ee_clock_monotonic_ms() >= start_ms + 49);
+  close(fd);
+}
+
 // ---- Tools.
 
 static void tools_register(void **state) {
@@ -731,6 +755,7 @@ int main(void) {
       WITH_REGISTRY(the_one_unused_longest_goes_first),
       WITH_REGISTRY(open_look_ups_are_bounded),
       WITH_REGISTRY(kept_bytes_are_bounded),
+      WITH_REGISTRY(waiting_lasts_until_a_turn_can_help),
       WITH_REGISTRY(tools_register),
       WITH_REGISTRY(tools_check),
       WITH_REGISTRY(tools_set_compatibility),

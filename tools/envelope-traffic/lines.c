@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lines of JSON, collected and sorted; and the randomness behind them.
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "contract/catalogue.h"
+#include "contract/json.h"
+#include "tools/envelope-traffic/traffic.h"
+
+#define LINE_BYTES_MAX ((size_t)1 << 20)
+
+// splitmix64.
+uint64_t random_next(struct random *random) {
+  uint64_t z = random->state += UINT64_C(0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return z ^ (z >> 31);
+}
+
+int64_t random_below(struct random *random, int64_t below) {
+  return (int64_t)(random_next(random) % (uint64_t)below);
+}
+
+bool random_chance(struct random *random, int per_mille) {
+  return random_below(random, 1000) < per_mille;
+}
+
+// Takes the text.
+static void add(struct lines *lines, char *text, int64_t sent_at) {
+  if (text != NULL && lines->count == lines->capacity) {
+    size_t capacity = lines->capacity == 0 ? 4096 : lines->capacity * 2;
+    struct line *items = realloc(lines->items, capacity * sizeof *items);
+    if (items == NULL) {
+      free(text);
+      text = NULL;
+    } else {
+      lines->items = items;
+      lines->capacity = capacity;
+    }
+  }
+  if (text == NULL) {
+    lines->failed = true;
+    return;
+  }
+  lines->items[lines->count] =
+      (struct line){.sent_at = sent_at, .number = lines->count, .text = text};
+  lines->count++;
+}
+
+static char *text_of(struct ee_buf *buf) {
+  ee_buf_byte(buf, 0);
+  char *text = buf->failed ? NULL : strdup((const char *)buf->data);
+  ee_buf_release(buf);
+  return text;
+}
+
+void lines_add_event(struct lines *lines, const char *phase, const struct ee_record_type *type,
+                     const void *record, int64_t sent_at) {
+  struct ee_buf json, line;
+  ee_buf_init(&json, LINE_BYTES_MAX);
+  ee_buf_init(&line, LINE_BYTES_MAX);
+  ee_json_write(type, record, NULL, &json);
+  ee_buf_printf(&line, "{\"phase\":\"%s\",", phase);
+  if (json.failed || json.size < 2) {
+    line.failed = true;
+  } else {
+    ee_buf_append(&line, json.data + 1, json.size - 1);
+  }
+  ee_buf_release(&json);
+  add(lines, text_of(&line), sent_at);
+}
+
+void lines_add_raw(struct lines *lines, struct ee_str key, struct ee_bytes value, int partition,
+                   int64_t sent_at) {
+  struct ee_buf line;
+  size_t size = sodium_base64_encoded_len(value.size, sodium_base64_VARIANT_ORIGINAL);
+  char *base64 = malloc(size);
+  if (base64 == NULL) {
+    lines->failed = true;
+    return;
+  }
+  sodium_bin2base64(base64, size, value.data, value.size, sodium_base64_VARIANT_ORIGINAL);
+  ee_buf_init(&line, LINE_BYTES_MAX);
+  ee_buf_printf(&line, "{\"topic\":\"%s\",", ee_topics[EE_TOPIC_ADMISSION].name);
+  if (partition >= 0) ee_buf_printf(&line, "\"partition\":%d,", partition);
+  ee_buf_text(&line, "\"key\":");
+  ee_buf_json_string(&line, key);
+  ee_buf_printf(&line, ",\"value\":{\"base64\":\"%s\"}}", base64);
+  free(base64);
+  add(lines, text_of(&line), sent_at);
+}
+
+static int compare(const void *a, const void *b) {
+  const struct line *left = a, *right = b;
+  if (left->sent_at != right->sent_at) return left->sent_at < right->sent_at ? -1 : 1;
+  return left->number < right->number ? -1 : left->number > right->number;
+}
+
+bool lines_write(struct lines *lines, FILE *out) {
+  if (lines->failed) return false;
+  qsort(lines->items, lines->count, sizeof *lines->items, compare);
+  for (size_t i = 0; i < lines->count; i++) {
+    if (fputs(lines->items[i].text, out) == EOF || fputc('\n', out) == EOF) return false;
+  }
+  return fflush(out) == 0;
+}
+
+void lines_release(struct lines *lines) {
+  for (size_t i = 0; i < lines->count; i++)
+    free(lines->items[i].text);
+  free(lines->items);
+  *lines = (struct lines){.items = NULL};
+}
