@@ -3,24 +3,37 @@
 #include <errno.h>
 
 #include "base/file.h"
+#include "stream/printed.h"
 #include "tools/envelope-local/local.h"
-#include "wire/printed.h"
 
 #define LINE_MAX_BYTES ((size_t)16 << 20)
 #define PATH_SIZE 4096
 
+// The value as a record, or NULL: it does not decode (or has no schema).
+static void *decode(struct local *local, enum ee_topic topic, const struct ee_message *message) {
+  const struct ee_record_type *type = ee_topics[topic].value;
+  const struct ee_plan *plan;
+  struct ee_bytes avro;
+  if (type == NULL || message->value.data == NULL ||
+      ee_codec_open(local->codec, type, message->value, 0, &plan, &avro, NULL) != EE_CODEC_READY) {
+    return NULL;
+  }
+  void *record = ee_arena_alloc(&local->arena, type->size);
+  return record != NULL && ee_decode(plan, avro, &local->arena, record, NULL) ? record : NULL;
+}
+
 static bool write_message(struct local *local, enum ee_topic topic,
                           const struct ee_message *message, struct ee_buf *line, FILE *out) {
   struct ee_printed printed = {.topic = ee_cluster_topic_name(local->cluster, topic),
-                               .known = (int)topic,
                                .partition = message->tp.partition,
                                .offset = message->offset,
                                .timestamp_ms = message->timestamp_ms,
+                               .append_time = message->append_time,
                                .key = message->key,
                                .value = message->value};
   printed.headers = ee_cluster_headers(message, &printed.header_count);
   ee_buf_clear(line);
-  ee_print_record(local->codec, &printed, false, 0, &local->arena, line);
+  ee_printed_write(&printed, ee_topics[topic].value, decode(local, topic, message), line);
   ee_arena_clear(&local->arena);
   return !line->failed && fwrite(line->data, 1, line->size, out) == line->size;
 }
