@@ -36,7 +36,10 @@ static json_t *expand_aliases(const json_t *aliases, const char *space) {
     char full[EE_SCHEMA_NAME_SIZE];
     if (alias == NULL) continue;
     full_name(space, alias, full);
-    json_array_append_new(list, json_string(full));
+    if (json_array_append_new(list, json_string(full)) != 0) {
+      json_decref(list);
+      return NULL;
+    }
   }
   return list;
 }
@@ -119,8 +122,7 @@ static bool is_primitive(const char *name) {
 // A new reference; NULL when memory is out.
 static json_t *expand(json_t *names, const json_t *schema, const char *space) {
   if (json_is_array(schema)) return expand_union(names, schema, space);
-  const char *type =
-      json_is_string(schema) ? json_string_value(schema) : text_of(schema, "type");
+  const char *type = json_is_string(schema) ? json_string_value(schema) : text_of(schema, "type");
   bool object = json_is_object(schema);
   if (object && strcmp(type, "array") == 0) {
     return expand_holder(names, schema, space, type, "items");
@@ -128,8 +130,8 @@ static json_t *expand(json_t *names, const json_t *schema, const char *space) {
   if (object && strcmp(type, "map") == 0) {
     return expand_holder(names, schema, space, type, "values");
   }
-  if (object && (strcmp(type, "record") == 0 || strcmp(type, "enum") == 0 ||
-                 strcmp(type, "fixed") == 0)) {
+  if (object &&
+      (strcmp(type, "record") == 0 || strcmp(type, "enum") == 0 || strcmp(type, "fixed") == 0)) {
     return expand_named(names, schema, space);
   }
   char full[EE_SCHEMA_NAME_SIZE];
@@ -207,8 +209,8 @@ static bool unlike(struct walk *walk, const json_t *reader, const json_t *writer
 static bool readable_at(struct walk *walk, const char *step, const json_t *reader,
                         const json_t *writer) {
   size_t size = strlen(walk->path);
-  snprintf(walk->path + size, PATH_SIZE - size, "%s%s",
-           size == 0 || step[0] == '[' ? "" : ".", step);
+  snprintf(walk->path + size, PATH_SIZE - size, "%s%s", size == 0 || step[0] == '[' ? "" : ".",
+           step);
   bool ok = readable(walk, reader, writer);
   walk->path[size] = '\0';
   return ok;
@@ -257,8 +259,8 @@ static bool readable_record(struct walk *walk, const json_t *reader, const json_
       ee_err_set(&text, "the writer has no field %s, and the reader no default for it", name);
       return refuse(walk, text.text);
     }
-    if (source != NULL && !readable_at(walk, name, json_object_get(field, "type"),
-                                       json_object_get(source, "type"))) {
+    if (source != NULL &&
+        !readable_at(walk, name, json_object_get(field, "type"), json_object_get(source, "type"))) {
       return false;
     }
   }
@@ -321,7 +323,7 @@ static bool readable_by_union(struct walk *walk, const json_t *reader, const jso
 
 static bool promotes(const char *reader, const char *writer) {
   static const char *const pairs[][2] = {
-      {"int", "long"},   {"int", "float"},    {"int", "double"},   {"long", "float"},
+      {"int", "long"},    {"int", "float"},    {"int", "double"},   {"long", "float"},
       {"long", "double"}, {"float", "double"}, {"string", "bytes"}, {"bytes", "string"}};
   if (strcmp(reader, writer) == 0) return true;
   for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

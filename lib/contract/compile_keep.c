@@ -135,7 +135,7 @@ static bool compile_fields(struct ee_compiler *c, avro_schema_t writer,
                        index < 0 ? NULL : &reader->fields[index], node, &field_same)) {
       return false;
     }
-    *same = *same && field_same && index == (int)i && strcmp(reader->fields[i].name, name) == 0;
+    *same = *same && field_same && strcmp(reader->fields[i].name, name) == 0;
     least += node->least;
     // What has no bytes and no place costs no step, however many of it there are.
     if (index >= 0 || node->op != EE_OP_NONE) used++;

@@ -150,8 +150,8 @@ static bool skip_any(struct ee_compiler *c, avro_schema_t writer, struct ee_node
       return skip_items(c, avro_schema_array_items(writer), EE_OP_ARRAY, ret);
     case AVRO_MAP:
       return skip_items(c, avro_schema_map_values(writer), EE_OP_MAP, ret);
-    case AVRO_LINK:
-      return false;  // targets of links are not links
+    default:  // AVRO_LINK, whose targets are not links; in avro-c 1.12 also AVRO_INVALID
+      return false;
   }
   *ret = plain;
   return true;

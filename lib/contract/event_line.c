@@ -9,8 +9,8 @@
 
 static bool parse(struct ee_str line, json_t **ret, struct ee_line_fault *fault) {
   if (line.size > EE_LINE_MAX) {
-    return ee_fault_set(&fault->fault, EE_REASON_oversized, 0,
-                        "a line may have at most %zu bytes", EE_LINE_MAX);
+    return ee_fault_set(&fault->fault, EE_REASON_oversized, 0, "a line may have at most %zu bytes",
+                        EE_LINE_MAX);
   }
   if (ee_json_nesting(line) > EE_DEPTH_MAX) {
     return ee_fault_set(&fault->fault, EE_REASON_too_deep, 0, "more than %d levels of nesting",

@@ -153,7 +153,7 @@ rd_kafka_t *ee_client_handle(struct ee_client *client) {
 }
 
 const char *ee_client_trouble(struct ee_client *client) {
-  ee_client_turn(client, 0);
+  ee_client_serve(client, 0);
   return client->trouble.text;
 }
 
@@ -197,7 +197,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
   if (client->delivered != NULL) client->delivered(client->context, &delivery);
 }
 
-void ee_client_turn(struct ee_client *client, int timeout_ms) {
+void ee_client_serve(struct ee_client *client, int timeout_ms) {
   rd_kafka_poll(client->rk, timeout_ms);
 }
 
@@ -231,7 +231,7 @@ static bool again(struct ee_client *client, rd_kafka_resp_err_t code, const char
   struct ee_err subject;
   ee_err_set(&subject, "%s (%s)", client->brokers.text, what);
   if (!ee_wait_more(wait, subject.text, trouble, err)) return false;
-  ee_client_turn(client, 50);  // what failed at once is not asked again at once
+  ee_client_serve(client, 50);  // what failed at once is not asked again at once
   return true;
 }
 

@@ -43,6 +43,8 @@ rd_kafka_t *ee_client_handle(struct ee_client *client);
 // What was last wrong with the brokers or the way to them, "" if nothing has been. Borrowed
 // until the next call on the client.
 const char *ee_client_trouble(struct ee_client *client);
+// Lets librdkafka report what it has, deliveries too; waits at most timeout_ms for it.
+void ee_client_serve(struct ee_client *client, int timeout_ms);
 
 // The catalogue's topic with the prefix before its name. The prefix is at most
 // EE_TOPIC_PREFIX_MAX bytes (ee_client_new refuses longer ones).
@@ -79,8 +81,6 @@ struct ee_send {
 // it will not be sent and not be reported.
 bool ee_client_send(struct ee_client *client, const struct ee_send *send, struct ee_wait *wait,
                     struct ee_err *err);
-// Reports deliveries; waits at most timeout_ms for the first.
-void ee_client_serve(struct ee_client *client, int timeout_ms);
 // Records that were sent and not reported yet.
 size_t ee_client_outstanding(const struct ee_client *client);
 // Blocks until nothing is outstanding. False: the wait has ended before.

@@ -16,7 +16,4 @@ struct ee_client {
   size_t header_room;
 };
 
-// Serves librdkafka's callbacks, in which deliveries and trouble arrive.
-void ee_client_turn(struct ee_client *client, int timeout_ms);
-
 #endif

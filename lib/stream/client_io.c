@@ -23,8 +23,8 @@ static rd_kafka_headers_t *make_headers(const struct ee_send *send) {
   for (size_t i = 0; i < send->header_count && headers != NULL; i++) {
     const struct ee_header *header = &send->headers[i];
     if (rd_kafka_header_add(headers, header->name.data, (ssize_t)header->name.size,
-                            header->value.data, (ssize_t)header->value.size) !=
-        RD_KAFKA_RESP_ERR_NO_ERROR) {
+                            header->value.data,
+                            (ssize_t)header->value.size) != RD_KAFKA_RESP_ERR_NO_ERROR) {
       rd_kafka_headers_destroy(headers);
       return NULL;
     }
@@ -55,12 +55,8 @@ bool ee_client_send(struct ee_client *client, const struct ee_send *send, struct
                         rd_kafka_err2str(code));
     }
     if (!ee_wait_more(wait, client->brokers.text, ee_client_trouble(client), err)) return false;
-    ee_client_turn(client, ee_wait_slice(wait, TURN_MS));
+    ee_client_serve(client, ee_wait_slice(wait, TURN_MS));
   }
-}
-
-void ee_client_serve(struct ee_client *client, int timeout_ms) {
-  ee_client_turn(client, timeout_ms);
 }
 
 // librdkafka's length counts its own events too, but is 0 only if nothing is outstanding.

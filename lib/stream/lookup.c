@@ -28,9 +28,9 @@ bool ee_lookup_prefix(struct ee_codec_set *set, enum ee_topic topic, struct ee_w
 }
 
 enum ee_open_answer ee_lookup_open(struct ee_codec_set *set, const struct ee_record_type *reader,
-                                     struct ee_bytes framed, struct ee_wait *wait,
-                                     const struct ee_plan **ret_plan, struct ee_bytes *ret_avro,
-                                     struct ee_fault *fault, struct ee_err *err) {
+                                   struct ee_bytes framed, struct ee_wait *wait,
+                                   const struct ee_plan **ret_plan, struct ee_bytes *ret_avro,
+                                   struct ee_fault *fault, struct ee_err *err) {
   for (;;) {
     enum ee_codec_state state = ee_codec_open(set->codec, reader, framed, ee_clock_monotonic_ms(),
                                               ret_plan, ret_avro, fault);

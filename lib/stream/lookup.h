@@ -19,8 +19,8 @@ enum ee_open_answer {
 
 // ee_codec_open, waited for.
 enum ee_open_answer ee_lookup_open(struct ee_codec_set *set, const struct ee_record_type *reader,
-                                     struct ee_bytes framed, struct ee_wait *wait,
-                                     const struct ee_plan **ret_plan, struct ee_bytes *ret_avro,
-                                     struct ee_fault *fault, struct ee_err *err);
+                                   struct ee_bytes framed, struct ee_wait *wait,
+                                   const struct ee_plan **ret_plan, struct ee_bytes *ret_avro,
+                                   struct ee_fault *fault, struct ee_err *err);
 
 #endif

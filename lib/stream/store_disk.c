@@ -83,7 +83,7 @@ void ee_disk_reader_end(struct ee_disk *disk) {
 // Rows in order, each with its key's checksum; state rows with their own. Counts rows
 // and those that are due some time.
 static bool walk(struct ee_disk *disk, enum ee_db db, size_t *ret_rows, size_t *ret_due) {
-  MDB_val key, row, last = {0, NULL};
+  MDB_val key = {0, NULL}, row = {0, NULL}, last = {0, NULL};
   *ret_rows = *ret_due = 0;
   int code = mdb_cursor_get(disk->cursors[db], &key, &row, MDB_FIRST);
   while (code == 0) {
@@ -99,6 +99,7 @@ static bool walk(struct ee_disk *disk, enum ee_db db, size_t *ret_rows, size_t *
     last = key;
     ++*ret_rows;
     if (wake_at != EE_NEVER) ++*ret_due;
+    row = (MDB_val){0, NULL};
     code = mdb_cursor_get(disk->cursors[db], &key, &row, MDB_NEXT);
   }
   MDB_stat stat;
@@ -147,7 +148,7 @@ static int create(struct ee_disk *disk, uint64_t format) {
 
 static bool check_head(struct ee_disk *disk, uint64_t format, const char **ret_unusable,
                        struct ee_err *err) {
-  MDB_val key = ee_val(HEAD_KEY, HEAD_KEY_SIZE), row;
+  MDB_val key = ee_val(HEAD_KEY, HEAD_KEY_SIZE), row = {0, NULL};
   int64_t found;
   struct ee_bytes body;
   int code = mdb_cursor_get(disk->cursors[EE_DB_META], &key, &row, MDB_SET_KEY);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading a store's rows from LMDB, believing none of it until the checksums agree.
+// Reading a store's rows from LMDB, believing none of it until the checksums agree. On a
+// page of a damaged kind LMDB reports success and sets no value: what it is to fill is
+// always empty before.
 #include <string.h>
 
 #include "stream/store_row.h"
@@ -17,7 +19,7 @@ struct place {
 // The row before where the wanted key would be must be sound and before it; the cursor
 // goes back to where it was.
 static bool left_sound(MDB_cursor *cursor, MDB_val wanted, MDB_cursor_op op, int *ret_code) {
-  MDB_val key, row;
+  MDB_val key = {0, NULL}, row = {0, NULL};
   *ret_code = mdb_cursor_get(cursor, &key, &row, op);
   if (*ret_code == MDB_NOTFOUND) return true;
   if (*ret_code != 0 || !ee_row_key_sound(key, row) || compare(key, wanted) >= 0) return false;
@@ -31,7 +33,7 @@ static bool left_sound(MDB_cursor *cursor, MDB_val wanted, MDB_cursor_op op, int
 static bool seek(struct ee_disk *disk, enum ee_db db, MDB_val wanted, struct place *ret,
                  struct ee_err *err) {
   MDB_cursor *cursor = disk->cursors[db];
-  ret->key = wanted;
+  *ret = (struct place){.key = wanted};
   int code = mdb_cursor_get(cursor, &ret->key, &ret->row, MDB_SET_RANGE);
   ret->found = code == 0;
   if (code != 0 && code != MDB_NOTFOUND) return ee_disk_fail(disk, "read", code, err);
@@ -89,7 +91,7 @@ bool ee_disk_due_seek(struct ee_disk *disk, int32_t partition, const struct ee_d
 
 bool ee_disk_due_next(struct ee_disk *disk, int32_t partition, struct ee_due_key *ret,
                       struct ee_err *err) {
-  MDB_val key, row;
+  MDB_val key = {0, NULL}, row = {0, NULL};
   int code = mdb_cursor_get(disk->cursors[EE_DB_DUE], &key, &row, MDB_NEXT);
   ret->size = 0;
   if (code == MDB_NOTFOUND) return true;

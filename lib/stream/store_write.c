@@ -52,7 +52,7 @@ struct checkpoint {
 // EE_NEVER when there is no row.
 static int old_wake_at(struct ee_disk *disk, MDB_txn *txn, MDB_val key, bool *ret_exists,
                        int64_t *ret) {
-  MDB_val row;
+  MDB_val row = {0, NULL};
   struct ee_bytes value;
   int code = mdb_get(txn, disk->dbs[EE_DB_STATE], &key, &row);
   *ret = EE_NEVER;
@@ -146,7 +146,7 @@ static int erase_rows(MDB_txn *txn, MDB_dbi db, struct erasure *erasure) {
   MDB_cursor *cursor;
   int code = mdb_cursor_open(txn, db, &cursor);
   if (code != 0) return code;
-  MDB_val key = ee_val(erasure->prefix, sizeof erasure->prefix), row;
+  MDB_val key = ee_val(erasure->prefix, sizeof erasure->prefix), row = {0, NULL};
   code = mdb_cursor_get(cursor, &key, &row, MDB_SET_RANGE);
   while (code == 0 && erasure->left > 0 && key.mv_size >= sizeof erasure->prefix &&
          memcmp(key.mv_data, erasure->prefix, sizeof erasure->prefix) == 0) {

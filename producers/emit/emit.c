@@ -141,7 +141,8 @@ static bool find_target(struct ee_emit *emit, enum ee_topic topic, struct ee_err
   struct target *target = &emit->targets[topic];
   if (target->partitions != 0) return true;
   int32_t count;
-  if (!ee_client_partitions(emit->client, target->name, emit->wait, &count, NULL, err)) return false;
+  if (!ee_client_partitions(emit->client, target->name, emit->wait, &count, NULL, err))
+    return false;
   if (count == 0) {
     return ee_err_set(err, "topic %s does not exist: run `envelopectl topics apply` first",
                       target->name);
@@ -173,8 +174,8 @@ static struct sent *remember(uint64_t number, const struct ee_event_line *event)
   struct ee_str event_id = event->event_id;
   struct sent *sent = malloc(sizeof *sent + id.size + event_id.size);
   if (sent == NULL) return NULL;
-  *sent = (struct sent){
-      .line = number, .envelope_id_size = id.size, .event_id_size = event_id.size};
+  *sent =
+      (struct sent){.line = number, .envelope_id_size = id.size, .event_id_size = event_id.size};
   memcpy(sent->text, id.data, id.size);
   if (event_id.size != 0) memcpy(sent->text + id.size, event_id.data, event_id.size);
   return sent;
@@ -186,8 +187,8 @@ static bool send_event(struct ee_emit *emit, uint64_t number, const struct ee_ev
   struct ee_header headers[HEADERS_MAX];
   size_t header_count = 0;
   if (event->topic < EE_PHASE_TOPICS) {
-    header_count = ee_headers_cloudevent((enum ee_phase)event->topic, event->record, &emit->arena,
-                                         headers);
+    header_count =
+        ee_headers_cloudevent((enum ee_phase)event->topic, event->record, &emit->arena, headers);
     if (header_count == 0) return ee_err_set(err, "memory is out");
   }
   header_count += add_trace(emit, event, headers + header_count);
@@ -274,9 +275,8 @@ static bool show_printed(struct ee_emit *emit, struct ee_err *err) {
 bool ee_emit_serve(struct ee_emit *emit, struct ee_err *err) {
   ee_client_serve(emit->client, 0);
   if (!show_printed(emit, err)) return false;
-  return !ee_emit_waits(emit) ||
-         ee_wait_more(emit->wait, "Kafka to acknowledge events", ee_client_trouble(emit->client),
-                      err);
+  return !ee_emit_waits(emit) || ee_wait_more(emit->wait, "Kafka to acknowledge events",
+                                              ee_client_trouble(emit->client), err);
 }
 
 bool ee_emit_waits(const struct ee_emit *emit) {

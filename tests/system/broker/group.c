@@ -177,10 +177,11 @@ static void test_lost(void **state) {
   driver_close(&b, 5000);
 }
 
-// Whoever declines is not offered anything again, and its operations go on.
+// Whoever declines is not offered anything again, its operations go on, and once its
+// session has run out the others have everything.
 static void test_leave(void **state) {
   (void)state;
-  struct driver driver;
+  struct driver driver, other;
   struct ee_err err;
   const char *prefix = make_inputs();
   open_member(&driver, prefix, "one");
@@ -188,12 +189,22 @@ static void test_leave(void **state) {
   DRIVE_UNTIL(&driver, driver.assigned == 1);
   driver.broker->ops->leave(driver.broker);
   driver.broker->ops->accept(driver.broker);  // too late, no effect
-  drive_for(&driver, 2000);
   assert_int_equal(end_offset(&driver, driver.offered[0], EE_READ_COMMITTED), 0);
-  assert_int_equal(driver.assigned, 1);
-  assert_int_equal(driver.revoked, 0);
   open_transaction(&driver);
   assert_int_equal(commit_offset(&driver, driver.offered[0], 1), EE_ABORT);
+  open_member(&other, prefix, "other");
+  assert_true(other.broker->ops->subscribe(other.broker, inputs, 2, &err));
+  DRIVE_BOTH_UNTIL(&driver, &other, other.assigned == 1);
+  if (other.offered_count != 4) {
+    other.broker->ops->accept(other.broker);
+    DRIVE_BOTH_UNTIL(&driver, &other, other.revoked == 1);
+    other.broker->ops->relinquish(other.broker);
+    DRIVE_BOTH_UNTIL(&driver, &other, other.assigned == 2);
+  }
+  assert_int_equal(other.offered_count, 4);
+  assert_int_equal(driver.assigned, 1);
+  assert_int_equal(driver.revoked, 0);
+  driver_close(&other, 5000);
   driver_close(&driver, 5000);
 }
 

@@ -112,7 +112,12 @@ static void test_refused(void **state) {
                                      "group.protocol",
                                      "allow.auto.create.topics",
                                      "partitioner",
-                                     "metadata.broker.list"};
+                                     "metadata.broker.list",
+                                     "acks",
+                                     "request.required.acks",
+                                     "enable.partition.eof",
+                                     "log.queue",
+                                     "delivery.report.only.error"};
   for (size_t i = 0; i < COUNT_OF(ours); i++) {
     expect_refused(ours[i], "x", ours[i]);
     expect_refused(ours[i], "x", "cannot be set");

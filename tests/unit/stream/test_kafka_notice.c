@@ -57,6 +57,14 @@ static void test_full(void **state) {
   for (int i = 0; i < EE_KAFKA_NOTICES; i++)
     ee_kafka_notice(&notices, EE_RETRY, "%d", i);
   ee_kafka_notice(&notices, EE_RETRY, "dropped");
+  for (int i = 0; i < EE_KAFKA_NOTICES; i++) {
+    char text[16];
+    snprintf(text, sizeof(text), "%d", i);
+    expect(EE_RETRY, text);
+  }
+  expect_none();
+  for (int i = 0; i < EE_KAFKA_NOTICES; i++)
+    ee_kafka_notice(&notices, EE_RETRY, "%d", i);
   ee_kafka_notice(&notices, EE_FENCED, "kept");
   for (int i = 0; i < EE_KAFKA_NOTICES - 1; i++) {
     char text[16];
