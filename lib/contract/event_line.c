@@ -16,6 +16,10 @@ static bool parse(struct ee_str line, json_t **ret, struct ee_line_fault *fault)
     return ee_fault_set(&fault->fault, EE_REASON_too_deep, 0, "more than %d levels of nesting",
                         EE_DEPTH_MAX);
   }
+  // The parser takes a NUL for the end of the text.
+  if (memchr(line.data, 0, line.size) != NULL) {
+    return ee_fault_set(&fault->fault, EE_REASON_wrong_schema, 0, "not JSON: a NUL byte");
+  }
   json_error_t error;
   *ret = json_loadb(line.data, line.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
   if (*ret == NULL) {

@@ -61,18 +61,19 @@ enum ee_operation_kind {
   EE_OP_INIT,
   // Ends the open transaction with `offsets` (next to consume, by topic and partition)
   // committed for the group under the current generation. DONE, ABORT, FENCED,
-  // INDEFINITE (never before transaction.timeout.ms has passed), FATAL.
+  // INDEFINITE (transaction.timeout.ms has passed, or the producer has died), FATAL.
   EE_OP_COMMIT,
   // Throws the open transaction away. DONE, FENCED, INDEFINITE, FATAL.
   EE_OP_ABORT,
   // After INDEFINITE: a new producer in place of the old one, initialised (fences).
   EE_OP_RENEW,
   // Fills `offsets` with the group's committed offsets, EE_OFFSET_NONE where there is
-  // none; waits for transactions that would change them (KIP-447).
+  // none; waits for transactions that would change them (KIP-447), or says RETRY.
   EE_OP_COMMITTED,
   // Fills `offsets` with end offsets under `isolation`: the last stable offset or the
   // high watermark, as they are at some moment after the operation was begun and, where
-  // a commit was begun before it, after that one's end.
+  // a commit was begun before it, after that one's end. A commit ends before its markers
+  // are written: only the high watermark is sure to lie above its records.
   EE_OP_END,
   // Fills `offsets` with log start offsets.
   EE_OP_START,
@@ -105,10 +106,10 @@ struct ee_operation {
 };
 
 enum ee_broker_event_kind {
-  EE_EVENT_NONE,       // nothing within the timeout
-  EE_EVENT_MESSAGES,   // the caller takes them and gives each back with ee_broker_free
-  EE_EVENT_ASSIGNED,   // partitions offered; answer with ee_broker_accept
-  EE_EVENT_REVOKED,    // partitions to give up; answer with ee_broker_relinquish
+  EE_EVENT_NONE,       // nothing within the timeout, or only a position has moved
+  EE_EVENT_MESSAGES,   // the caller takes them and gives each back with free_message
+  EE_EVENT_ASSIGNED,   // partitions offered; answer with accept or leave
+  EE_EVENT_REVOKED,    // partitions to give up; answer with relinquish
   EE_EVENT_OPERATION,  // an operation has finished
   EE_EVENT_TROUBLE,    // outcome and err: RETRY for what heals (brokers away), FENCED, FATAL
 };
@@ -144,8 +145,10 @@ struct ee_broker_ops {
   // Gives up what was revoked. After it no message of those partitions is reported.
   void (*relinquish)(struct ee_broker *);
   // From which offset on messages of an assigned partition are reported. Also restarts
-  // one that runs (a rewind after an abort): what was under way is not reported.
+  // one that runs (a rewind after an abort): what was under way is not reported. Ends a
+  // pause.
   void (*start)(struct ee_broker *, struct ee_tp, int64_t offset);
+  // What was fetched ahead of a pause is fetched again after it: not for short waits.
   void (*pause)(struct ee_broker *, struct ee_tp);
   void (*resume)(struct ee_broker *, struct ee_tp);
 
@@ -158,7 +161,8 @@ struct ee_broker_ops {
   // that follow it, as far as known; before any, where it was started.
   int64_t (*position)(struct ee_broker *, struct ee_tp);
 
-  // Opens a transaction (no round trip). DONE, FENCED, FATAL.
+  // Opens a transaction (no round trip). DONE, FENCED, FATAL, INDEFINITE: the producer is
+  // of no further use, begin EE_OP_RENEW.
   enum ee_outcome_class (*begin_transaction)(struct ee_broker *, struct ee_err *err);
   // Appends to the open transaction; copies what it needs. DONE; RETRY: the queue is
   // full, poll and try again; ABORT, FENCED, FATAL. A failed delivery shows in COMMIT.
@@ -177,8 +181,9 @@ struct ee_broker_ops {
   // Consumer lag in messages over assigned partitions as last known, -1 unknown.
   int64_t (*lag)(struct ee_broker *, struct ee_tp);
 
-  // Leaves the group and closes within deadline_ms; frees the broker whatever happens.
-  // Operations still pending are forgotten.
+  // Leaves the group, aborts an open transaction and closes, all within deadline_ms; frees
+  // the broker whatever happens. Operations still pending are forgotten. All messages have
+  // been given back.
   void (*close)(struct ee_broker *, int deadline_ms);
 };
 

@@ -173,11 +173,15 @@ static void take_ticket(struct ee_kafka_group *group) {
   group->ticket->metadata = rd_kafka_consumer_group_metadata(group->handle->rk);
 }
 
-void ee_kafka_group_accept(struct ee_kafka_group *group) {
-  if (!group->offer || !group->told || group->revoking) return;
+static void assign_nothing(struct ee_kafka_group *group) {
   rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
   rd_kafka_assign(group->handle->rk, none);
   rd_kafka_topic_partition_list_destroy(none);
+}
+
+void ee_kafka_group_accept(struct ee_kafka_group *group) {
+  if (!group->offer || !group->told || group->revoking) return;
+  assign_nothing(group);
   take_ticket(group);
   hold_offer(group);
 }
@@ -201,9 +205,11 @@ void ee_kafka_group_relinquish(struct ee_kafka_group *group) {
 void ee_kafka_group_leave(struct ee_kafka_group *group) {
   if (group->left) return;
   group->left = true;
+  // librdkafka leaves the group only once its last question has been answered.
+  if (group->offer) assign_nothing(group);
+  if (group->revoking && !group->silent) give_up(group);
   group->offer = group->revoking = false;
   stop_reading(group);
-  give_up(group);
   rd_kafka_unsubscribe(group->handle->rk);
 }
 

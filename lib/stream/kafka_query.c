@@ -67,6 +67,8 @@ static void read_setting(const char *name, const char *value, struct ee_topic_st
     state->max_message_bytes = number_of(value);
   } else if (strcmp(name, "delete.retention.ms") == 0) {
     state->delete_retention_ms = number_of(value);
+  } else if (strcmp(name, "retention.ms") == 0) {
+    state->retention_ms = number_of(value);
   }
 }
 

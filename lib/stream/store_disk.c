@@ -80,8 +80,21 @@ void ee_disk_reader_end(struct ee_disk *disk) {
 
 // ---- Every row.
 
-// Rows in order, each with its key's checksum; state rows with their own. Counts rows
-// and those that are due some time.
+// Finding the key leads to this very row: a damaged page may read well from one row to
+// the next, and yet not from the root.
+static bool reachable(struct ee_disk *disk, enum ee_db db, MDB_val key, MDB_val row) {
+  MDB_val found = {0, NULL};
+  return mdb_get(disk->reader, disk->dbs[db], &key, &found) == 0 && found.mv_data == row.mv_data &&
+         found.mv_size == row.mv_size;
+}
+
+static bool ascend(MDB_val before, MDB_val key) {
+  return before.mv_data == NULL || ee_bytes_compare(ee_bytes(before.mv_data, before.mv_size),
+                                                    ee_bytes(key.mv_data, key.mv_size)) < 0;
+}
+
+// Rows in order, each reachable, with its key's checksum; state and meta rows with their
+// own. Counts rows and those that are due some time.
 static bool walk(struct ee_disk *disk, enum ee_db db, size_t *ret_rows, size_t *ret_due) {
   MDB_val key = {0, NULL}, row = {0, NULL}, last = {0, NULL};
   *ret_rows = *ret_due = 0;
@@ -91,11 +104,7 @@ static bool walk(struct ee_disk *disk, enum ee_db db, size_t *ret_rows, size_t *
     struct ee_bytes value;
     bool sound =
         db == EE_DB_DUE ? ee_row_key_sound(key, row) : ee_row_parse(key, row, &wake_at, &value);
-    if (!sound ||
-        (last.mv_data != NULL && ee_bytes_compare(ee_bytes(last.mv_data, last.mv_size),
-                                                  ee_bytes(key.mv_data, key.mv_size)) >= 0)) {
-      return false;
-    }
+    if (!sound || !ascend(last, key) || !reachable(disk, db, key, row)) return false;
     last = key;
     ++*ret_rows;
     if (wake_at != EE_NEVER) ++*ret_due;

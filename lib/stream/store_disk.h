@@ -7,9 +7,10 @@
 //   meta    "head" -> key crc, crc, format, layout and number of changelogs
 //           "c", partition -> key crc, crc, wall_ms, changelog offsets
 //
-// Each row carries a CRC-32C of its key, so that a key that is not found can be told from
-// one that was damaged: its neighbours must be sound and stand in order. All calls may
-// block on the disk. One thread.
+// Each row carries a CRC-32C of its key, so that a key that is not found can mostly be
+// told from one that was damaged while the store was in use: its neighbours must be sound
+// and stand in order. (Damage done while it was closed is seen at its opening.) All calls
+// may block on the disk. One thread.
 #ifndef EE_STREAM_STORE_DISK_H
 #define EE_STREAM_STORE_DISK_H
 

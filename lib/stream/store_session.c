@@ -13,8 +13,7 @@
 #include "base/hash.h"
 
 #define TEXT_MAX ((size_t)128)
-#define META_MAX ((size_t)1 << 20)
-#define META_PAGES 2
+#define BLOCK_SIZE ((size_t)65536)
 
 static bool path_of(const char *directory, const char *name, char out[PATH_MAX],
                     struct ee_err *err) {
@@ -49,24 +48,27 @@ static void read_boot(char out[TEXT_MAX]) {
   read_line("/proc/sys/kernel/random/boot_id", out);
 }
 
-// CRC-32C of the file's first `length` bytes, or of all when it is shorter.
-static bool meta_crc(const char *path, size_t length, uint32_t *ret, struct ee_err *err) {
+struct seal {
+  int64_t size;
+  uint32_t crc;  // CRC-32C of the whole file
+};
+
+// Takes about half a second a gigabyte when the file is in the page cache.
+static bool seal_of(const char *path, struct seal *ret, struct ee_err *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return ee_err_set(err, "%s: %s", path, strerror(errno));
-  uint32_t crc = 0;
-  ssize_t count = 1;
-  for (size_t at = 0; at < length && count > 0; at += (size_t)count) {
-    uint8_t block[4096];
-    size_t size = length - at < sizeof block ? length - at : sizeof block;
-    do {
-      count = pread(fd, block, size, (off_t)at);
-    } while (count < 0 && errno == EINTR);
-    if (count > 0) crc = ee_crc32c(crc, block, (size_t)count);
+  posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  *ret = (struct seal){.size = 0};
+  uint8_t block[BLOCK_SIZE];
+  ssize_t count;
+  while ((count = read(fd, block, sizeof block)) > 0 || (count < 0 && errno == EINTR)) {
+    if (count < 0) continue;
+    ret->crc = ee_crc32c(ret->crc, block, (size_t)count);
+    ret->size += count;
   }
   if (count < 0) ee_err_set(err, "%s: %s", path, strerror(errno));
   close(fd);
-  *ret = crc;
-  return count >= 0;
+  return count == 0;
 }
 
 static const char *judge_open(const char *boot, bool *ret_verify) {
@@ -81,14 +83,15 @@ static const char *judge_open(const char *boot, bool *ret_verify) {
 
 static bool judge_closed(const char *text, const char *data, const char **ret_distrust,
                          struct ee_err *err) {
-  unsigned long length;
-  uint32_t said, found;
-  if (sscanf(text, "%lu %8" SCNx32, &length, &said) != 2 || length > META_MAX) {
+  struct seal said, found;
+  if (sscanf(text, "%" SCNd64 " %8" SCNx32, &said.size, &said.crc) != 2) {
     *ret_distrust = "its .session file cannot be read";
     return true;
   }
-  if (!meta_crc(data, length, &found, err)) return false;
-  if (said != found) *ret_distrust = "its file has changed since it was closed";
+  if (!seal_of(data, &found, err)) return false;
+  if (said.size != found.size || said.crc != found.crc) {
+    *ret_distrust = "its file has changed since it was closed";
+  }
   return true;
 }
 
@@ -156,12 +159,9 @@ bool ee_session_end_opening(const char *directory, struct ee_err *err) {
 
 bool ee_session_closed(const char *directory, struct ee_err *err) {
   char data[PATH_MAX], text[TEXT_MAX];
-  size_t length = META_PAGES * (size_t)sysconf(_SC_PAGESIZE);
-  uint32_t crc;
-  if (!path_of(directory, "data.mdb", data, err) || !meta_crc(data, length, &crc, err)) {
-    return false;
-  }
-  snprintf(text, sizeof text, "closed %zu %08" PRIx32, length, crc);
+  struct seal seal;
+  if (!path_of(directory, "data.mdb", data, err) || !seal_of(data, &seal, err)) return false;
+  snprintf(text, sizeof text, "closed %" PRId64 " %08" PRIx32, seal.size, seal.crc);
   return write_session(directory, text, err);
 }
 

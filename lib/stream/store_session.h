@@ -4,9 +4,8 @@
 //
 //   .opening   exists while a store is being opened; found at the start, the last opening
 //              died inside LMDB
-//   .session   "open BOOT" while in use, "closed LENGTH CRC" after a synced close: CRC-32C
-//              of the first LENGTH bytes of data.mdb, which are its meta pages; "corrupt"
-//              when it was closed knowing so
+//   .session   "open BOOT" while in use; "closed SIZE CRC" after a synced close, with the
+//              CRC-32C of all of data.mdb; "corrupt" when it was closed knowing so
 //
 // The caller holds the directory's lock. All of it may block on the disk.
 #ifndef EE_STREAM_STORE_SESSION_H

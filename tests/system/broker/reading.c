@@ -36,19 +36,20 @@ static void test_topics(void **state) {
     for (int i = 0; i < EE_TOPIC_COUNT; i++)
       assert_false(topics[i].exists);
   }
-  make_topics(prefix,
-              (struct topic_wish[]){{.topic = EE_TOPIC_ADMISSION,
-                                     .partitions = 3,
-                                     .settings = {"message.timestamp.type", "LogAppendTime",
-                                                  "max.message.bytes", "12345", NULL}},
-                                    {.topic = EE_TOPIC_LIFECYCLE,
-                                     .partitions = 2,
-                                     .settings = {"cleanup.policy", "compact",
-                                                  "delete.retention.ms", "777000", NULL}},
-                                    {.topic = EE_TOPIC_USAGE_TENANT,
-                                     .partitions = 1,
-                                     .settings = {"cleanup.policy", "compact,delete", NULL}},
-                                    {.partitions = 0}});
+  make_topics(
+      prefix,
+      (struct topic_wish[]){
+          {.topic = EE_TOPIC_ADMISSION,
+           .partitions = 3,
+           .settings = {"message.timestamp.type", "LogAppendTime", "max.message.bytes", "12345",
+                        "retention.ms", "-1", NULL}},
+          {.topic = EE_TOPIC_LIFECYCLE,
+           .partitions = 2,
+           .settings = {"cleanup.policy", "compact", "delete.retention.ms", "777000", NULL}},
+          {.topic = EE_TOPIC_USAGE_TENANT,
+           .partitions = 1,
+           .settings = {"cleanup.policy", "compact,delete", NULL}},
+          {.partitions = 0}});
   // The answer to a creation may come before the broker that is asked knows of it.
   do {
     assert_int_equal(perform(&driver, &operation), EE_DONE);
@@ -62,6 +63,8 @@ static void test_topics(void **state) {
   assert_true(topics[EE_TOPIC_ADMISSION].append_time);
   assert_int_equal(topics[EE_TOPIC_ADMISSION].max_message_bytes, 12345);
   assert_int_equal(topics[EE_TOPIC_ADMISSION].cleanup, EE_CLEANUP_DELETE);
+  assert_int_equal(topics[EE_TOPIC_ADMISSION].retention_ms, -1);
+  assert_int_equal(topics[EE_TOPIC_LIFECYCLE].retention_ms, 604800000);  // Kafka's default
   assert_int_equal(topics[EE_TOPIC_LIFECYCLE].partitions, 2);
   assert_false(topics[EE_TOPIC_LIFECYCLE].append_time);
   assert_int_equal(topics[EE_TOPIC_LIFECYCLE].cleanup, EE_CLEANUP_COMPACT);

@@ -75,7 +75,7 @@ static bool write_round(struct ee_store *store, uint32_t round, struct ee_err *e
   return ee_store_checkpoint(store, checkpoints, 2, round, err);
 }
 
-enum found { ALL_RIGHT = 40, EMPTIED, REPORTED, WRONG };
+enum found { ALL_RIGHT = 40, EMPTIED, REPORTED, MISSED, WRONG };
 
 // The round that both partitions' checkpoints name; 0: neither has one.
 static enum found checkpoint_round(struct ee_store *store, uint32_t *ret_round) {
@@ -89,16 +89,18 @@ static enum found checkpoint_round(struct ee_store *store, uint32_t *ret_round) 
   return memcmp(offsets[0], offsets[1], 2 * sizeof(int64_t)) == 0 ? ALL_RIGHT : WRONG;
 }
 
-// Everything is as write_round left it in that round.
+// Everything is as write_round left it in that round; MISSED: but for values not found.
 static enum found read_round(struct ee_store *store, uint32_t *ret_round) {
   enum found found = checkpoint_round(store, ret_round);
-  for (uint32_t i = 0; i < KEYS && found == ALL_RIGHT; i++) {
+  for (uint32_t i = 0; i < KEYS && (found == ALL_RIGHT || found == MISSED); i++) {
     char text[16];
     struct ee_bytes value;
     struct ee_err err;
     if (!ee_store_get(store, key_of(text, i), &value, &err)) return REPORTED;
     long size = *ret_round == 0 ? -1 : SIZE_OF(i);
-    if (!ee_bytes_equal(value, value_of(buffer, *ret_round * 1000 + i, size))) found = WRONG;
+    if (ee_bytes_equal(value, value_of(buffer, *ret_round * 1000 + i, size))) continue;
+    if (value.data != NULL) return WRONG;
+    found = MISSED;
   }
   return found;
 }
@@ -112,7 +114,7 @@ static enum found read_due(struct ee_store *store, uint32_t round) {
     bool any;
     if (!ee_store_due(store, wanted.partition, INT64_MAX, &key, &any, &err)) return REPORTED;
     if (!any || key.changelog != wanted.changelog || !ee_bytes_equal(key.key, wanted.key)) {
-      return WRONG;
+      return MISSED;
     }
     struct ee_bytes value = value_of(buffer, round * 1000 + i, SIZE_OF(i));
     if (!ee_store_put(store, key, value, EE_NEVER, &err)) return REPORTED;
@@ -265,11 +267,11 @@ static void a_newer_layout_is_refused(void **state) {
   struct ee_err err;
   store_with_round(directory, 1);
   write_layout(directory, 2);
-  // Closed by that later version: its meta pages are known.
+  // Closed by that later version.
   size_t size;
   uint8_t *data = read_file(directory, "data.mdb", &size);
   char session[64];
-  snprintf(session, sizeof session, "closed 8192 %08" PRIx32, ee_crc32c(0, data, 8192));
+  snprintf(session, sizeof session, "closed %zu %08" PRIx32, size, ee_crc32c(0, data, size));
   write_file(directory, ".session", session, strlen(session));
   for (int i = 0; i < 2; i++) {
     assert_false(open_with(directory, 0, 2, &emptied, &err));
@@ -378,22 +380,49 @@ static void a_full_disk_is_an_error(void **state) {
 
 // ---- Flipped bytes.
 
+#define PAGE 4096
+
 struct copy {
   char *directory;
   uint8_t *data;
   size_t size;
   const char *session;  // what .session says
+  bool live;            // the byte flips when the store is open
   bool drop;            // a corrupt store is dropped, or else only closed
+  size_t at;            // where, and which bits
+  uint8_t mask;
 };
 
-// In a process of its own: open and read all. Exits with what it found.
-static void read_in_child(const struct copy *copy) {
+static void quiet(void) {
   struct rlimit none = {0};
   setrlimit(RLIMIT_CORE, &none);
   int null = open("/dev/null", O_WRONLY);
   dup2(null, STDERR_FILENO);
   dup2(null, STDOUT_FILENO);
   alarm(30);
+}
+
+static void write_flipped(const struct copy *copy) {
+  char *path = file_in(copy->directory, "data.mdb");
+  uint8_t byte = copy->data[copy->at] ^ copy->mask;
+  int fd = open(path, O_WRONLY);
+  if (fd < 0 || pwrite(fd, &byte, 1, (off_t)copy->at) != 1) _exit(1);
+  close(fd);
+  free(path);
+}
+
+// Dropping every partition makes a corrupt store good again.
+static bool drop_all(struct ee_store *store) {
+  struct ee_err err;
+  uint32_t round;
+  return ee_store_drop(store, 0, true, &err) && ee_store_drop(store, 1, true, &err) &&
+         !ee_store_corrupt(store) && write_round(store, 3, &err) &&
+         read_round(store, &round) == ALL_RIGHT && round == 3;
+}
+
+// In a process of its own: opens and reads all. Exits with what it found.
+static void read_in_child(const struct copy *copy, bool first) {
+  quiet();
   struct ee_store_settings settings = {.directory = copy->directory,
                                        .memory_bytes = 1 << 20,
                                        .format = 0x0123456789ABCDEF,
@@ -403,24 +432,20 @@ static void read_in_child(const struct copy *copy) {
   struct ee_err err;
   uint32_t round;
   if (!ee_store_open(&settings, &store, &emptied, &err)) _exit(WRONG);
+  if (first && copy->live) write_flipped(copy);
   enum found found = read_round(store, &round);
   if (found == ALL_RIGHT && round != (emptied != NULL ? 0 : 2)) found = WRONG;
   if (found == ALL_RIGHT && round != 0) found = read_due(store, round);
-  // Dropping every partition makes a corrupt store good again.
-  if (found == REPORTED && !ee_store_corrupt(store)) found = WRONG;
-  if (found == REPORTED && copy->drop &&
-      (!ee_store_drop(store, 0, true, &err) || !ee_store_drop(store, 1, true, &err) ||
-       ee_store_corrupt(store) || !write_round(store, 3, &err) ||
-       read_round(store, &round) != ALL_RIGHT || round != 3)) {
-    found = WRONG;
+  if (found == REPORTED) {
+    if (!ee_store_corrupt(store) || (copy->drop && !drop_all(store))) found = WRONG;
+    ee_store_close(store);
   }
-  if (found == REPORTED) ee_store_close(store);
   _exit(found == ALL_RIGHT && emptied != NULL ? EMPTIED : found);
 }
 
-static int outcome(const struct copy *copy) {
+static int outcome(const struct copy *copy, bool first) {
   pid_t child = fork();
-  if (child == 0) read_in_child(copy);
+  if (child == 0) read_in_child(copy, first);
   int status = wait_for(child);
   assert_false(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -431,71 +456,112 @@ struct counts {
   int deaths;
 };
 
-static void flip(struct copy *copy, size_t at, uint8_t mask, struct counts *counts) {
-  copy->data[at] ^= mask;
+static void flip(const struct copy *copy, struct counts *counts) {
   write_file(copy->directory, "data.mdb", copy->data, copy->size);
   write_file(copy->directory, ".session", copy->session, strlen(copy->session));
-  copy->data[at] ^= mask;
-  copy->drop = mask % 5 < 2;
+  if (!copy->live) write_flipped(copy);
   // A process may die of it; the next one, or at the latest the one after that, must not.
   int found = -1, deaths = 0;
   for (; deaths < 3; deaths++) {
-    found = outcome(copy);
+    found = outcome(copy, deaths == 0);
     if (found >= ALL_RIGHT && found <= WRONG) break;
   }
   if (found == WRONG || deaths > 2) {
-    fail_msg("byte %zu xor %02x: %s after %d deaths", at, mask,
+    fail_msg("byte %zu xor %02x: %s after %d deaths", copy->at, copy->mask,
              found == WRONG ? "wrong" : "still dying", deaths);
   }
-  // Found corrupt and closed, it is empty the next time.
-  if (found == REPORTED && !copy->drop) assert_int_equal(outcome(copy), EMPTIED);
+  // What was not seen, or seen and only closed, is seen when it is opened next.
+  if (found == MISSED || (found == REPORTED && !copy->drop)) {
+    assert_int_equal(outcome(copy, false), EMPTIED);
+  }
   counts->found[found]++;
   counts->deaths += deaths;
 }
 
-static void flip_many(struct copy *copy, uint32_t seed, int per_page, struct counts *counts) {
-  for (size_t page = 0; page * 4096 < copy->size; page++) {
-    for (int i = 0; i < per_page; i++) {
-      seed = seed * 1664525 + 1013904223;
-      // The heads of pages and nodes are where it hurts.
-      size_t within = i == 0 ? (seed >> 8) % 4096 : (seed >> 8) % 64;
-      flip(copy, page * 4096 + within, (uint8_t)(1U << (seed >> 24) % 8), counts);
-    }
+// One flip in each page, or in the head of each, where it hurts.
+static void flip_many(struct copy *copy, uint32_t seed, size_t within, struct counts *counts) {
+  *counts = (struct counts){.deaths = 0};
+  for (size_t page = 0; page * PAGE < copy->size; page++) {
+    seed = seed * 1664525 + 1013904223;
+    copy->at = page * PAGE + (seed >> 8) % within;
+    copy->mask = (uint8_t)(1U << (seed >> 24) % 8);
+    copy->drop = page % 2 == 0;
+    flip(copy, counts);
   }
+  print_message("%d right, %d emptied, %d reported, %d missed; %d deaths\n",
+                counts->found[ALL_RIGHT], counts->found[EMPTIED], counts->found[REPORTED],
+                counts->found[MISSED], counts->deaths);
 }
 
-static void flipped_bytes_are_never_believed(void **state) {
+static void copy_init(struct copy *copy) {
+  *copy = (struct copy){.directory = directory_new()};
+  store_with_round(copy->directory, 1);
+  store_with_round(copy->directory, 2);
+  copy->data = read_file(copy->directory, "data.mdb", &copy->size);
+}
+
+static void copy_release(struct copy *copy) {
+  free(copy->data);
+  directory_free(copy->directory);
+}
+
+static void a_closed_store_that_changed_is_emptied(void **state) {
   (void)state;
-  struct copy copy = {.directory = directory_new()};
-  store_with_round(copy.directory, 1);
-  store_with_round(copy.directory, 2);
-  copy.data = read_file(copy.directory, "data.mdb", &copy.size);
+  struct copy copy;
+  struct counts counts;
   size_t size;
+  copy_init(&copy);
   char *closed = (char *)read_file(copy.directory, ".session", &size);
   closed[size] = '\0';
-  struct counts counts = {.deaths = 0};
   copy.session = closed;
-  flip_many(&copy, 1, 2, &counts);
-  print_message("closed: %d right, %d emptied, %d reported, %d deaths\n", counts.found[ALL_RIGHT],
-                counts.found[EMPTIED], counts.found[REPORTED], counts.deaths);
-  assert_true(counts.found[ALL_RIGHT] > 0 && counts.found[REPORTED] > 0);
-
-  // Left in the middle by a process of the same boot: all is read before it is used.
-  char open[128] = "open ";
-  FILE *boot = fopen("/proc/sys/kernel/random/boot_id", "r");
-  assert_non_null(boot);
-  assert_non_null(fgets(open + 5, sizeof open - 5, boot));
-  fclose(boot);
-  copy.session = open;
-  counts = (struct counts){.deaths = 0};
-  flip_many(&copy, 2, 1, &counts);
-  print_message("open: %d right, %d emptied, %d reported, %d deaths\n", counts.found[ALL_RIGHT],
-                counts.found[EMPTIED], counts.found[REPORTED], counts.deaths);
-  assert_true(counts.found[ALL_RIGHT] > 0 && counts.found[EMPTIED] > 0);
-  assert_int_equal(counts.found[REPORTED], 0);
+  flip_many(&copy, 1, PAGE, &counts);
+  assert_int_equal(counts.found[EMPTIED], (copy.size + PAGE - 1) / PAGE);
   free(closed);
-  free(copy.data);
-  directory_free(copy.directory);
+  copy_release(&copy);
+}
+
+static void session_open(char out[128]) {
+  FILE *boot = fopen("/proc/sys/kernel/random/boot_id", "r");
+  memcpy(out, "open ", 6);
+  assert_non_null(boot);
+  assert_non_null(fgets(out + 5, 123, boot));
+  fclose(boot);
+}
+
+// Left in the middle by a process of the same boot: all is read before it is used.
+static void a_store_left_open_is_looked_through(void **state) {
+  (void)state;
+  struct copy copy;
+  struct counts counts;
+  char session[128];
+  copy_init(&copy);
+  session_open(session);
+  copy.session = session;
+  for (int heads = 0; heads < 2; heads++) {
+    flip_many(&copy, 2, heads ? 24 : PAGE, &counts);
+    assert_true(counts.found[ALL_RIGHT] > 0 && counts.found[EMPTIED] > 0);
+    assert_int_equal(counts.found[REPORTED] + counts.found[MISSED], 0);
+  }
+  copy_release(&copy);
+}
+
+// While the store is in use: what it returns is right; now and then it does not find what
+// is hidden by a damaged page, until it is opened next.
+static void no_value_is_ever_wrong(void **state) {
+  (void)state;
+  struct copy copy;
+  struct counts counts;
+  char session[128];
+  copy_init(&copy);
+  session_open(session);
+  copy.session = session;
+  copy.live = true;
+  for (int heads = 0; heads < 2; heads++) {
+    flip_many(&copy, 3, heads ? 24 : PAGE, &counts);
+    assert_true(counts.found[REPORTED] > 0);
+    assert_true(counts.found[MISSED] < counts.found[REPORTED]);
+  }
+  copy_release(&copy);
 }
 
 int main(void) {
@@ -507,7 +573,9 @@ int main(void) {
       cmocka_unit_test(one_process_at_a_time),
       cmocka_unit_test(a_file_that_may_not_grow_is_an_error),
       cmocka_unit_test(a_full_disk_is_an_error),
-      cmocka_unit_test(flipped_bytes_are_never_believed),
+      cmocka_unit_test(a_closed_store_that_changed_is_emptied),
+      cmocka_unit_test(a_store_left_open_is_looked_through),
+      cmocka_unit_test(no_value_is_ever_wrong),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
