@@ -215,8 +215,9 @@ $(OBJ)/%.h.ok: %.h $(OBJ)/flags | $$(call generated,$$*)
 check-install: all
 	MAKE='$(MAKE)' tests/check-install $(BIN)
 
-check-docs: $(BUILD)/options.md
+check-docs: $(BUILD)/options.md $(BUILD)/events.schema.json
 	diff docs/options.md $< || { echo "docs/options.md is not current: run make docs"; exit 1; }
+	diff schemas/events.schema.json $(word 2,$^) || { echo "schemas/events.schema.json is not current: run make docs"; exit 1; }
 
 check-system: all
 	venv=$$(tests/system/prepare | sed -n 's/^venv //p'); "$$venv/bin/pytest" tests/system
@@ -239,8 +240,13 @@ run-fuzzers: $(fuzzers)
 # ---- The rest.
 
 # The reference of all options, from the tables in the programs.
-docs: $(BUILD)/options.md
+docs: $(BUILD)/options.md $(BUILD)/events.schema.json
 	cp $< docs/options.md
+	cp $(word 2,$^) schemas/events.schema.json
+
+# The events as JSON, from the same tables.
+$(BUILD)/events.schema.json: $(BIN)/envelopectl
+	$(call say,DOCS,$@)"$<" schemas json >$@
 
 $(BUILD)/options.md: $(programs)
 	$(call say,DOCS,$@){ printf '# Options\n\nWritten by `make docs` from the programs.\n'; \

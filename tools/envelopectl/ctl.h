@@ -30,6 +30,7 @@ extern const struct ee_ctl_command ee_ctl_topics_list;
 extern const struct ee_ctl_command ee_ctl_schemas_check;
 extern const struct ee_ctl_command ee_ctl_schemas_register;
 extern const struct ee_ctl_command ee_ctl_schemas_show;
+extern const struct ee_ctl_command ee_ctl_schemas_json;
 extern const struct ee_ctl_command ee_ctl_policy_apply;
 extern const struct ee_ctl_command ee_ctl_policy_show;
 extern const struct ee_ctl_command ee_ctl_tick;

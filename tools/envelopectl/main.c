@@ -10,8 +10,8 @@
 
 static const struct ee_ctl_command *const commands[] = {
     &ee_ctl_topics_apply, &ee_ctl_topics_list,  &ee_ctl_schemas_check, &ee_ctl_schemas_register,
-    &ee_ctl_schemas_show, &ee_ctl_policy_apply, &ee_ctl_policy_show,   &ee_ctl_tick,
-    &ee_ctl_cat,          &ee_ctl_show,
+    &ee_ctl_schemas_show, &ee_ctl_schemas_json, &ee_ctl_policy_apply,  &ee_ctl_policy_show,
+    &ee_ctl_tick,         &ee_ctl_cat,          &ee_ctl_show,
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 

@@ -33,12 +33,12 @@ static const struct {
     {"{\"type\":\"map\",\"values\":\"int\"}", "{\"type\":\"map\",\"values\":\"string\"}",
      "[]: string cannot"},
     // Named types.
-    {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", "{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}",
-     NULL},
-    {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", "{\"type\":\"fixed\",\"name\":\"F\",\"size\":3}",
-     "another size"},
-    {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", "{\"type\":\"fixed\",\"name\":\"G\",\"size\":2}",
-     "fixed G cannot be read as fixed F"},
+    {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}",
+     "{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", NULL},
+    {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}",
+     "{\"type\":\"fixed\",\"name\":\"F\",\"size\":3}", "another size"},
+    {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}",
+     "{\"type\":\"fixed\",\"name\":\"G\",\"size\":2}", "fixed G cannot be read as fixed F"},
     {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2,\"aliases\":[\"G\"]}",
      "{\"type\":\"fixed\",\"name\":\"G\",\"size\":2}", NULL},
     {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}",
@@ -59,7 +59,8 @@ static const struct {
      "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"x\",\"type\":\"int\"}]}", NULL},
     {"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"x\",\"type\":\"int\"}]}",
      "{\"type\":\"record\",\"name\":\"R\",\"fields\":[]}", "no field x"},
-    {"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"x\",\"type\":\"int\",\"default\":0}]}",
+    {"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"x\",\"type\":\"int\",\"default\":"
+     "0}]}",
      "{\"type\":\"record\",\"name\":\"R\",\"fields\":[]}", NULL},
     {"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"x\",\"type\":[\"null\",\"int\"],"
      "\"default\":null}]}",
@@ -67,10 +68,14 @@ static const struct {
     {"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"y\",\"type\":\"int\","
      "\"aliases\":[\"x\"]}]}",
      "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"x\",\"type\":\"int\"}]}", NULL},
-    {"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":{\"type\":\"record\","
-     "\"name\":\"S\",\"fields\":[{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"int\"}}]}}]}",
-     "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":{\"type\":\"record\","
-     "\"name\":\"S\",\"fields\":[{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"string\"}}]}}]"
+    {"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":{\"type\":"
+     "\"record\","
+     "\"name\":\"S\",\"fields\":[{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"int\"}}]}"
+     "}]}",
+     "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":{\"type\":"
+     "\"record\","
+     "\"name\":\"S\",\"fields\":[{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"string\"}"
+     "}]}}]"
      "}",
      "a.b[]: string cannot be read as int"},
     // Unions.
@@ -85,14 +90,18 @@ static const struct {
      "{\"type\":\"record\",\"name\":\"b.R\",\"fields\":[]}]",
      "{\"type\":\"record\",\"name\":\"b.R\",\"fields\":[]}", NULL},
     // Recursion ends.
-    {"{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]},"
+    {"{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]}"
+     ","
      "{\"name\":\"v\",\"type\":\"long\"}]}",
-     "{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]},"
+     "{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]}"
+     ","
      "{\"name\":\"v\",\"type\":\"int\"}]}",
      NULL},
-    {"{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]},"
+    {"{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]}"
+     ","
      "{\"name\":\"v\",\"type\":\"int\"}]}",
-     "{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]},"
+     "{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]}"
+     ","
      "{\"name\":\"v\",\"type\":\"long\"}]}",
      "v: long cannot be read as int"},
     // No schemas.
@@ -163,11 +172,11 @@ static void names_are_found(void **state) {
   (void)state;
   char name[EE_SCHEMA_NAME_SIZE];
   struct ee_err err;
-  assert_true(ee_schema_full_name(
-      (struct ee_str){ee_tick_type.schema, ee_tick_type.schema_size}, name, &err));
+  assert_true(ee_schema_full_name((struct ee_str){ee_tick_type.schema, ee_tick_type.schema_size},
+                                  name, &err));
   assert_string_equal(name, "envelope.v1.Tick");
-  assert_true(ee_schema_full_name(EE_STR("{\"type\":\"fixed\",\"name\":\"a.F\",\"size\":1}"), name,
-                                  &err));
+  assert_true(
+      ee_schema_full_name(EE_STR("{\"type\":\"fixed\",\"name\":\"a.F\",\"size\":1}"), name, &err));
   assert_string_equal(name, "a.F");
   assert_false(ee_schema_full_name(EE_STR("\"int\""), name, &err));
   assert_false(ee_schema_full_name(EE_STR("{"), name, &err));
@@ -180,9 +189,11 @@ static bool reads_chain(int length, struct ee_err *why) {
   ee_buf_init(&writer, EE_SCHEMA_SIZE_MAX);
   ee_buf_init(&reader, EE_SCHEMA_SIZE_MAX);
   ee_buf_text(&writer, "{\"type\":\"record\",\"name\":\"T\",\"fields\":[");
-  ee_buf_printf(&reader, "{\"type\":\"record\",\"name\":\"T\",\"fields\":[{\"name\":\"f%d\",", length);
-  ee_buf_text(&reader, "\"type\":{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"c\","
-                       "\"type\":\"L\",\"default\":{}}],\"aliases\":[\"C0\"");
+  ee_buf_printf(&reader, "{\"type\":\"record\",\"name\":\"T\",\"fields\":[{\"name\":\"f%d\",",
+                length);
+  ee_buf_text(&reader,
+              "\"type\":{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"c\","
+              "\"type\":\"L\",\"default\":{}}],\"aliases\":[\"C0\"");
   for (int i = 0; i <= length; i++) {
     ee_buf_printf(&writer, "%s{\"name\":\"f%d\",\"type\":{\"type\":\"record\",\"name\":\"C%d\",",
                   i == 0 ? "" : ",", i, i);

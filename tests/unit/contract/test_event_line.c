@@ -10,9 +10,9 @@
 #include "tests/support/test.h"
 
 #define COMMON "\"tenant\":\"acme\""
-#define REST                                                                           \
+#define REST                                                                                \
   ",\"caller\":{\"requester_urn\":\"urn:u\",\"request_id\":\"r\",\"initiator\":\"human\"}," \
-  "\"execution\":{\"kind\":\"inference\",\"service\":\"s\",\"operation\":\"o\","       \
+  "\"execution\":{\"kind\":\"inference\",\"service\":\"s\",\"operation\":\"o\","            \
   "\"target\":\"t\"},\"requested\":{\"gpu_count\":2}"
 #define ADMISSION "{\"phase\":\"admission\"," COMMON REST "}"
 #define FAILED "{\"phase\":\"failed\"," COMMON ",\"stage\":\"x\",\"reason\":\"r\""
@@ -134,8 +134,8 @@ static void trace_members_are_the_lines_own(void **state) {
   assert_text(line.tracestate, "v=1");
   assert_refused(FAILED ",\"envelope_id\":\"id\",\"traceparent\":1}", EE_REASON_wrong_schema,
                  "traceparent");
-  assert_refused(FAILED ",\"envelope_id\":\"id\",\"tracestate\":\"a\\nb\"}",
-                 EE_REASON_wrong_schema, "tracestate");
+  assert_refused(FAILED ",\"envelope_id\":\"id\",\"tracestate\":\"a\\nb\"}", EE_REASON_wrong_schema,
+                 "tracestate");
 }
 
 static void what_is_no_event_is_refused(void **state) {
@@ -146,12 +146,13 @@ static void what_is_no_event_is_refused(void **state) {
   assert_refused("{\"phase\":1}", EE_REASON_missing_field, "phase");
   assert_refused("{\"phase\":\"denied\"}", EE_REASON_bad_enum, "denied");
   assert_refused("{\"phase\":\"other\"}", EE_REASON_bad_enum, "other");
-  assert_refused("{\"phase\":\"admission\",\"phase\":\"failed\"}", EE_REASON_wrong_schema, "not JSON");
+  assert_refused("{\"phase\":\"admission\",\"phase\":\"failed\"}", EE_REASON_wrong_schema,
+                 "not JSON");
   assert_refused(FAILED ",\"envelope_id\":\"id\",\"resaon\":\"r\"}", EE_REASON_wrong_schema,
                  "resaon");
   assert_refused(FAILED ",\"envelope_id\":\"id\",\"source\":null}", EE_REASON_wrong_schema,
                  "source");
-  assert_refused(FAILED ",\"envelope_id\":\"a\\u0000b\"}", EE_REASON_wrong_schema, "envelope_id");
+  assert_refused(FAILED ",\"envelope_id\":\"a\\u0000b\"}", EE_REASON_invalid_utf8, "envelope_id");
   assert_refused(FAILED ",\"envelope_id\":\"id\"} {}", EE_REASON_wrong_schema, "not JSON");
   assert_refused("{\"phase\":\"failed\",\"envelope_id\":\"id\",\"stage\":\"x\",\"reason\":\"r\"}",
                  EE_REASON_tenant_missing, "tenant");
@@ -186,8 +187,8 @@ static void bounds_hold(void **state) {
   memset(text, ' ', EE_LINE_MAX);
   memcpy(text, ADMISSION, sizeof ADMISSION - 1);
   struct ee_event_line line;
-  assert_true(ee_event_line_read((struct ee_str){text, EE_LINE_MAX}, &defaults, &arena, &line,
-                                 &fault));
+  assert_true(
+      ee_event_line_read((struct ee_str){text, EE_LINE_MAX}, &defaults, &arena, &line, &fault));
   free(text);
 }
 
