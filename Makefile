@@ -263,7 +263,7 @@ packages:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/envelope/schemas
 	$(if $(programs),install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin)
-	install -m 644 $(schemas) $(DESTDIR)$(PREFIX)/share/envelope/schemas
+	install -m 644 $(wildcard schemas/*.*) $(DESTDIR)$(PREFIX)/share/envelope/schemas
 
 clean:
 	rm -rf $(BUILD)

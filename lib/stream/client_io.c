@@ -35,12 +35,15 @@ static rd_kafka_headers_t *make_headers(const struct ee_send *send) {
 static rd_kafka_resp_err_t produce(struct ee_client *client, const struct ee_send *send) {
   rd_kafka_headers_t *headers = make_headers(send);
   if (headers == NULL) return RD_KAFKA_RESP_ERR__FAIL;
-  rd_kafka_resp_err_t code = rd_kafka_producev(
-      client->rk, RD_KAFKA_V_TOPIC(send->topic), RD_KAFKA_V_PARTITION(send->partition),
-      RD_KAFKA_V_KEY(send->key.data, send->key.size),
-      RD_KAFKA_V_VALUE((void *)(uintptr_t)send->value.data, send->value.size),
-      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
-      RD_KAFKA_V_OPAQUE(send->opaque), RD_KAFKA_V_END);
+  // The macros of these are GNU statement expressions; produceva can free the headers twice.
+  rd_kafka_resp_err_t code =
+      rd_kafka_producev(client->rk, RD_KAFKA_VTYPE_TOPIC, send->topic,      //
+                        RD_KAFKA_VTYPE_PARTITION, send->partition,          //
+                        RD_KAFKA_VTYPE_MSGFLAGS, (int)RD_KAFKA_MSG_F_COPY,  //
+                        RD_KAFKA_VTYPE_KEY, send->key.data, send->key.size, RD_KAFKA_VTYPE_VALUE,
+                        send->value.data, send->value.size, RD_KAFKA_VTYPE_HEADERS, headers,
+                        RD_KAFKA_VTYPE_OPAQUE, send->opaque, RD_KAFKA_VTYPE_END);
+  // It takes the headers only when it succeeds.
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) rd_kafka_headers_destroy(headers);
   return code;
 }

@@ -126,7 +126,7 @@ int64_t ee_kafka_fetch_position(const struct ee_kafka_fetch *fetch, struct ee_tp
 
 int64_t ee_kafka_fetch_lag(const struct ee_kafka_fetch *fetch, struct ee_tp tp) {
   const struct ee_kafka_partition *part = find(fetch, tp);
-  if (part == NULL || !part->live || part->position < 0) return -1;
+  if (part == NULL || !part->wanted || part->position < 0) return -1;
   // What the last fetch said, no round trip; on a read_committed consumer the last
   // stable offset.
   int64_t low = -1, high = -1;
@@ -329,7 +329,8 @@ rd_kafka_topic_partition_list_t *ee_kafka_fetch_sleeping(struct ee_kafka_fetch *
   for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
     for (int32_t i = 0; i < fetch->counts[topic]; i++) {
       struct ee_tp tp = {(enum ee_topic)topic, i};
-      if (ee_kafka_fetch_lag(fetch, tp) <= 0) continue;
+      const struct ee_kafka_partition *part = find(fetch, tp);
+      if (part == NULL || !part->live || ee_kafka_fetch_lag(fetch, tp) <= 0) continue;
       if (list == NULL) list = rd_kafka_topic_partition_list_new(16);
       rd_kafka_topic_partition_list_add(list, fetch->handle->shared->names[topic], i);
     }
