@@ -7,7 +7,7 @@
 #   make check           installs what is missing, then every test
 #   make check-unit      tests that need no broker (VALGRIND=1: each under valgrind)
 #   make check-system    tests against a real broker
-#   make bench | fuzz MINUTES=N | docs | format | check-format | check-layers | packages
+#   make bench | bench-kafka | fuzz MINUTES=N | docs | format | check-format | check-layers | packages
 #   make install DESTDIR= PREFIX=/usr/local
 #
 # Knobs: SAN=address,undefined (an object tree of its own), WERROR=1, CC=, V=1, BUILD=.
@@ -132,7 +132,7 @@ c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) produ
 headers := $(filter %.h,$(c_files))
 
 .PHONY: all check check-unit check-system check-layers check-headers check-install check-docs \
-  check-format format docs demo bench fuzz run-fuzzers packages install clean FORCE
+  check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs)
 
@@ -230,6 +230,12 @@ format:
 
 bench: all $(benches)
 	failed=0; for bench in $(benches); do "$$bench" || failed=1; done; exit $$failed
+
+bench-kafka: all $(OBJ)/bench/kafka/copy
+	bench/kafka/run
+
+$(OBJ)/bench/kafka/copy: bench/kafka/copy.c $(OBJ)/flags
+	$(call say,CC,$@)mkdir -p $(@D); $(CC) -std=c11 -D_GNU_SOURCE -O2 $(warnings) -o $@ $< -lrdkafka
 
 fuzz:
 	$(MAKE) FUZZING=1 CC=clang run-fuzzers

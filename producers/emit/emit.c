@@ -284,8 +284,11 @@ bool ee_emit_waits(const struct ee_emit *emit) {
 }
 
 bool ee_emit_flush(struct ee_emit *emit, struct ee_wait *wait, struct ee_err *err) {
+  struct ee_wait *before = emit->wait;
   emit->wait = wait;
-  return ee_client_flush(emit->client, wait, err) && show_printed(emit, err);
+  bool ok = ee_client_flush(emit->client, wait, err);
+  emit->wait = before;
+  return show_printed(emit, ok ? err : NULL) && ok;
 }
 
 struct ee_emit_counts ee_emit_finish(struct ee_emit *emit) {

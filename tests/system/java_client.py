@@ -22,8 +22,8 @@ class JavaClient:
         home = cache.require("java")
         self._directory = directory
         self._command = [
-            find_java(), "-Xmx256m", *QUICK_JVM, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-            "-cp", f"{home}/classes:{home}/libs/*", "envelope.Client",
+            find_java(), "-Xmx256m", *QUICK_JVM, f"-Djava.io.tmpdir={directory}",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{home}/classes:{home}/libs/*", "envelope.Client",
         ]  # fmt: skip
 
     def write(

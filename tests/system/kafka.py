@@ -197,8 +197,8 @@ class Cluster:
         """The command line of one of Kafka's own programs."""
         log4j = (cache.HERE / "kafka" / "log4j2.properties").as_uri()
         return [
-            self._java, *self._jvm, f"-Dlog4j2.configurationFile={log4j}", "-cp", f"{self._libs}/*", main_class,
-            *map(str, args),
+            self._java, *self._jvm, f"-Djava.io.tmpdir={self.directory}",
+            f"-Dlog4j2.configurationFile={log4j}", "-cp", f"{self._libs}/*", main_class, *map(str, args),
         ]  # fmt: skip
 
     def _format(self) -> None:

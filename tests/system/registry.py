@@ -70,7 +70,7 @@ class Registry:
         if len(jars) != 1:
             raise RegistryError(f"no registry in {self._home}: remove it and run tests/system/prepare registry")
         with self.log.open("ab") as log:
-            command = [find_java(), "-Xmx384m", *QUICK_JVM, "-jar", str(jars[0])]
+            command = [find_java(), "-Xmx384m", *QUICK_JVM, f"-Djava.io.tmpdir={self.log.parent}", "-jar", str(jars[0])]
             self._process = spawn(command, env=self._env, cwd=self.log.parent, stdout=log, stderr=subprocess.STDOUT)
         wait_until(self._answers, deadline_s, f"the registry ready, see {self.log}", 0.05)
 

@@ -2,6 +2,7 @@
 // envelopectl schemas check, register and show.
 #include <inttypes.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "contract/canonical.h"
 #include "records.h"
@@ -208,11 +209,11 @@ const struct ee_ctl_command ee_ctl_schemas_register = {
 
 // ---- show.
 
-// By record name (Admission), full name, or topic.
+// By record name (Admission, in any case), full name, or topic.
 static const struct ee_record_type *find_type(const char *name) {
   for (size_t i = 0; i < ee_record_type_count; i++) {
     const struct ee_record_type *type = ee_record_types[i];
-    if (strcmp(type->name, name) == 0 || strcmp(type->full_name, name) == 0) return type;
+    if (strcasecmp(type->name, name) == 0 || strcmp(type->full_name, name) == 0) return type;
   }
   int topic = ee_topic_find(ee_str(name));
   return topic < 0 ? NULL : ee_topics[topic].value;

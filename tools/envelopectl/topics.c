@@ -219,24 +219,32 @@ static bool create(struct apply *apply, struct ee_err *err) {
   return ok;
 }
 
-// A topic that was just made is not known to every broker at once.
-static bool await_leaders(struct apply *apply, struct ee_err *err) {
-  for (int i = 0; i < EE_TOPIC_COUNT; i++) {
-    if (apply->plan[i].action != EE_TOPIC_CREATE || apply->failed[i][0] != '\0') continue;
-    for (;;) {
-      int32_t count;
-      bool leaders;
-      if (!ee_client_partitions(apply->client, apply->names[i], &apply->wait, &count, &leaders,
-                                err)) {
-        return false;
-      }
-      if (count > 0 && leaders) break;
-      if (!ee_wait_more(&apply->wait, apply->names[i], "it was made, but has no leaders yet",
-                        err)) {
-        return false;
-      }
-      ee_client_serve(apply->client, 20);
+// A topic that was just made is not known to every broker at once. It is usable when each
+// partition has a leader that knows it is one.
+static bool await_topic(struct apply *apply, enum ee_topic topic, struct ee_err *err) {
+  const char *name = apply->names[topic];
+  for (;;) {
+    int32_t count;
+    bool leaders;
+    if (!ee_client_partitions(apply->client, name, &apply->wait, &count, &leaders, err)) {
+      return false;
     }
+    if (count > 0 && leaders) break;
+    if (!ee_wait_more(&apply->wait, name, "it was made, but has no leaders yet", err)) return false;
+    ee_client_serve(apply->client, 20);
+  }
+  rd_kafka_topic_partition_list_t *list =
+      ee_ctl_partition_list(name, apply->plan[topic].partitions);
+  if (list == NULL) return ee_err_set(err, "memory is out");
+  bool ok = ee_client_offsets(apply->client, list, EE_CLIENT_END, &apply->wait, err);
+  rd_kafka_topic_partition_list_destroy(list);
+  return ok;
+}
+
+static bool await_topics(struct apply *apply, struct ee_err *err) {
+  for (int i = 0; i < EE_TOPIC_COUNT; i++) {
+    bool made = apply->plan[i].action == EE_TOPIC_CREATE && apply->failed[i][0] == '\0';
+    if (made && !await_topic(apply, (enum ee_topic)i, err)) return false;
   }
   return true;
 }
@@ -390,7 +398,7 @@ static bool apply_all(struct apply *apply, struct ee_err *err) {
     return false;
   }
   if (!settings->dry_run &&
-      (!create(apply, err) || !change(apply, err) || !await_leaders(apply, err))) {
+      (!create(apply, err) || !change(apply, err) || !await_topics(apply, err))) {
     return false;
   }
   return say(apply, err);
