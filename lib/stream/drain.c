@@ -50,7 +50,9 @@ void drain_turn(struct ee_runtime *rt) {
     return;
   }
   rt->drain_known = false;
-  rt->drain_operation.isolation = EE_READ_COMMITTED;
+  // A commit's answer comes before its markers are written: our own outputs may still lie
+  // above the last stable offset.
+  rt->drain_operation.isolation = rt->drain_round > 0 ? EE_READ_UNCOMMITTED : EE_READ_COMMITTED;
   runtime_begin(rt, &rt->drain_operation, EE_OP_END, rt->drain_offsets, rt->drain_count);
 }
 
