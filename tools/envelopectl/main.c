@@ -16,13 +16,14 @@ static const struct ee_ctl_command *const commands[] = {
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static const struct ee_option common[] = {
+    {.name = "Waiting", .type = EE_OPTION_GROUP},
     {.name = "timeout",
      .argument = "DURATION",
      .type = EE_OPTION_DURATION,
      .offset = offsetof(struct ee_ctl_settings, timeout_ms),
      .fallback = "30s",
      .least = 100,
-     .most = 86400000,
+     .most = 3600000,
      .doc = "Longest wait for an answer of Kafka or of the schema registry."},
     {.name = NULL}};
 
@@ -46,9 +47,9 @@ static void print_reference(void) {
   for (size_t i = 0; i < COMMANDS; i++) {
     if (commands[i]->options != NULL) tables[count++] = commands[i]->options;
   }
-  struct ee_command all = {.program = EE_CTL_NAME,
+  struct ee_command all = {.program = EE_CTL_NAME " COMMAND",
                            .purpose = "Sets up and looks into the topics of the pipeline.",
-                           .usage = "COMMAND [OPERAND...]",
+                           .usage = "[OPERAND...]",
                            .tables = tables};
   ee_options_reference(&all, stdout);
   printf("\n### Commands\n\n| command | meaning |\n| --- | --- |\n");

@@ -201,7 +201,8 @@ static const struct ee_option register_options[] = {
 
 const struct ee_ctl_command ee_ctl_schemas_register = {
     .name = "schemas register",
-    .purpose = "Registers every <topic>-value subject, with FULL_TRANSITIVE compatibility.",
+    .purpose =
+        "Registers the schema of each topic (subject TOPIC-value), FULL_TRANSITIVE compatible.",
     .usage = "",
     .options = register_options,
     .settings_size = sizeof(struct settings),
