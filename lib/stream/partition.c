@@ -95,6 +95,12 @@ bool partition_start(struct ee_runtime *rt, struct partition *p) {
   return partition_load_state(rt, p);
 }
 
+// The first field of a state record, whatever its processor: the partition's own state.
+static struct ee_partition_state **state_of(const struct ee_record_type *type, void *record) {
+  void *field = (char *)record + type->fields[0].offset;
+  return field;
+}
+
 // Reads the partition's clock back from the state changelog's record.
 bool partition_load_state(struct ee_runtime *rt, struct partition *p) {
   const struct ee_record_type *type =
@@ -114,8 +120,7 @@ bool partition_load_state(struct ee_runtime *rt, struct partition *p) {
     return ee_err_set(&rt->trouble, "partition %d: the stored clock cannot be read",
                       (int)p->number);
   }
-  const struct ee_partition_state *state =
-      *(const struct ee_partition_state *const *)((const char *)record + type->fields[0].offset);
+  const struct ee_partition_state *state = *state_of(type, record);
   if (state != NULL && state->clock.present) p->clock = state->clock.value;
   if (state != NULL && state->judge_from.present) p->judge_from = state->judge_from.value;
   ee_arena_clear(&rt->arena);
@@ -134,7 +139,7 @@ static bool save_state(struct ee_step *step, struct partition *p) {
   state.clock = (struct ee_opt_long){.present = p->clock != INT64_MIN, .value = p->clock};
   state.judge_from =
       (struct ee_opt_long){.present = p->judge_from != INT64_MIN, .value = p->judge_from};
-  *(struct ee_partition_state **)((char *)record + type->fields[0].offset) = &state;
+  *state_of(type, record) = &state;
   ee_buf_clear(&rt->value);
   ee_encode(type, record, &rt->value);
   if (rt->value.failed) return ee_err_set(&step->err, "no memory for the partition's state");

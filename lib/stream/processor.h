@@ -51,7 +51,8 @@ bool ee_step_get(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
                  struct ee_bytes *ret);
 // Sets state. A changelog that is `emitted` writes a record now (not for a woken key whose
 // value stays the same); another one writes the last value of each key when the
-// transaction ends. value data NULL: tombstone.
+// transaction ends. value data NULL: tombstone. Copies; key and value may be borrowed from
+// the last get.
 // wake_at: the clock at which `wake` is to be called for this key, or EE_NEVER.
 bool ee_step_put(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
                  struct ee_bytes value, int64_t wake_at);

@@ -69,10 +69,11 @@ bool ee_step_put(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
                  struct ee_bytes value, int64_t wake_at) {
   const struct ee_changelog *log = &step->rt->ops->changelogs[changelog];
   struct ee_store_key at = store_key(step, changelog, key);
-  bool emits = log->emitted && !unchanged(step, at, value);
-  if (!ee_store_put(step->rt->store, at, value, wake_at, &step->err)) return false;
   struct ee_tp tp = {.topic = log->topic, .partition = step->partition->number};
-  return !emits || derive(step, tp, key, value);
+  bool emits = log->emitted && !unchanged(step, at, value);
+  // The put comes last: key or value may be borrowed from what it replaces.
+  return (!emits || derive(step, tp, key, value)) &&
+         ee_store_put(step->rt->store, at, value, wake_at, &step->err);
 }
 
 bool ee_step_emit(struct ee_step *step, enum ee_topic topic, struct ee_bytes key,
