@@ -25,6 +25,7 @@ void ee_buf_release(struct ee_buf *buf) {
 void ee_buf_clear(struct ee_buf *buf) {
   buf->size = 0;
   buf->failed = false;
+  buf->over_limit = false;
 }
 
 // A capacity that holds needed (within the limit) and makes appending linear in all.
@@ -39,6 +40,7 @@ uint8_t *ee_buf_reserve(struct ee_buf *buf, size_t size) {
   if (buf->failed) return NULL;
   if (size > buf->limit - buf->size) {
     buf->failed = true;
+    buf->over_limit = true;
     return NULL;
   }
   if (buf->data == NULL || size > buf->capacity - buf->size) {

@@ -15,6 +15,7 @@ struct ee_buf {
   size_t capacity;
   size_t limit;  // most bytes it may ever hold
   bool failed;
+  bool over_limit;  // failed, and more memory would not have helped
 };
 
 void ee_buf_init(struct ee_buf *buf, size_t limit);

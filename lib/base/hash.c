@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// SipHash by libsodium; CRC-32C with eight tables (slicing by 8, Kounavis and Berry).
+// SipHash by libsodium.
 #include "base/hash.h"
 
 #include <pthread.h>
 #include <sodium.h>
 
-#define CRC32C_REVERSED UINT32_C(0x82F63B78)
-
 _Static_assert(crypto_shorthash_BYTES == sizeof(uint64_t), "a hash is one word");
 
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static unsigned char key[crypto_shorthash_KEYBYTES];
-
-static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
-static uint32_t tables[8][256];
 
 static void draw_key(void) {
   randombytes_buf(key, sizeof key);
@@ -24,41 +19,4 @@ uint64_t ee_hash(const void *data, size_t size) {
   uint64_t hash;
   crypto_shorthash((unsigned char *)&hash, data, size, key);
   return hash;
-}
-
-static void fill_tables(void) {
-  for (uint32_t byte = 0; byte < 256; byte++) {
-    uint32_t crc = byte;
-    for (int bit = 0; bit < 8; bit++) {
-      crc = crc >> 1 ^ ((crc & 1) != 0 ? CRC32C_REVERSED : 0);
-    }
-    tables[0][byte] = crc;
-  }
-  for (size_t table = 1; table < 8; table++) {
-    for (size_t byte = 0; byte < 256; byte++) {
-      uint32_t before = tables[table - 1][byte];
-      tables[table][byte] = before >> 8 ^ tables[0][before & 0xFF];
-    }
-  }
-}
-
-static uint32_t load32(const uint8_t *at) {
-  return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-uint32_t ee_crc32c(uint32_t seed, const void *data, size_t size) {
-  pthread_once(&tables_once, fill_tables);
-  const uint8_t *at = data;
-  uint32_t crc = ~seed;
-  for (; size >= 8; size -= 8, at += 8) {
-    uint32_t low = crc ^ load32(at);
-    uint32_t high = load32(at + 4);
-    crc = tables[7][low & 0xFF] ^ tables[6][low >> 8 & 0xFF] ^ tables[5][low >> 16 & 0xFF] ^
-          tables[4][low >> 24] ^ tables[3][high & 0xFF] ^ tables[2][high >> 8 & 0xFF] ^
-          tables[1][high >> 16 & 0xFF] ^ tables[0][high >> 24];
-  }
-  for (; size > 0; size--, at++) {
-    crc = crc >> 8 ^ tables[0][(crc ^ *at) & 0xFF];
-  }
-  return ~crc;
 }

@@ -41,13 +41,18 @@ static const struct level_paths minimal_paths[EE_PHASE_TOPICS] = {
 
 enum ee_audit_level ee_audit_disclosure(const struct ee_policy *policy, enum ee_phase phase,
                                         const void *record) {
-  int least = -1;
+  int known = -1;
+  int least = EE_AUDIT_LEVEL_FULL;  // also of what may match
   for (size_t i = 0; i < policy->rules.count; i++) {
     const struct ee_policy_rule *rule = &policy->rules.items[i];
-    if (!rule->disclosure.present || !ee_rule_may_match(rule, phase, record)) continue;
-    if (least < 0 || rule->disclosure.value < least) least = rule->disclosure.value;
+    if (!rule->disclosure.present) continue;
+    enum ee_rule_answer answer = ee_rule_match(rule, phase, record);
+    int level = rule->disclosure.value;
+    if (answer == EE_RULE_YES && (known < 0 || level < known)) known = level;
+    if (answer != EE_RULE_NO && level < least) least = level;
   }
-  return least < 0 ? EE_AUDIT_LEVEL_STANDARD : (enum ee_audit_level)least;
+  if (known < 0) known = EE_AUDIT_LEVEL_STANDARD;
+  return (enum ee_audit_level)(least < known ? least : known);
 }
 
 static size_t add_level_paths(enum ee_audit_level level, enum ee_phase phase,
@@ -63,23 +68,41 @@ static size_t add_level_paths(enum ee_audit_level level, enum ee_phase phase,
   return count;
 }
 
-bool ee_audit_event(const struct ee_policy *policy, enum ee_audit_level level, enum ee_phase phase,
+// The paths of all rules that match or may.
+static size_t add_rule_paths(const struct ee_policy *policy, enum ee_phase phase,
+                             const void *record, struct ee_str *paths) {
+  size_t count = 0;
+  for (size_t i = 0; i < policy->rules.count; i++) {
+    const struct ee_policy_rule *rule = &policy->rules.items[i];
+    if (rule->redact.count == 0 || ee_rule_match(rule, phase, record) == EE_RULE_NO) continue;
+    for (size_t j = 0; j < rule->redact.count; j++)
+      paths[count++] = rule->redact.items[j];
+  }
+  return count;
+}
+
+static bool write_event(enum ee_phase phase, const void *record,
+                        const struct ee_redaction *redaction, struct ee_buf *out) {
+  ee_json_write(ee_phase_record(phase), record, redaction, out);
+  return !out->failed;
+}
+
+bool ee_audit_event(const struct ee_policy *policy, enum ee_audit_level *level, enum ee_phase phase,
                     const void *record, struct ee_arena *arena, struct ee_buf *out) {
   size_t most = LEVEL_PATHS_MAX;
   for (size_t i = 0; i < policy->rules.count; i++)
     most += policy->rules.items[i].redact.count;
   struct ee_str *paths = ee_arena_zero(arena, most, sizeof *paths);
   if (paths == NULL) return false;
-  size_t count = add_level_paths(level, phase, paths);
-  for (size_t i = 0; i < policy->rules.count; i++) {
-    const struct ee_policy_rule *rule = &policy->rules.items[i];
-    if (!ee_rule_may_match(rule, phase, record)) continue;
-    for (size_t j = 0; j < rule->redact.count; j++)
-      paths[count++] = rule->redact.items[j];
-  }
-  struct ee_redaction redaction = {.paths = paths, .count = count};
-  ee_json_write(ee_phase_record(phase), record, &redaction, out);
-  return !out->failed;
+  size_t ruled = add_rule_paths(policy, phase, record, paths);
+  struct ee_redaction redaction = {.paths = paths};
+  redaction.count = ruled + add_level_paths(*level, phase, paths + ruled);
+  if (write_event(phase, record, &redaction, out)) return true;
+  if (!out->over_limit) return false;  // the level of an entry must not hang on memory
+  ee_buf_clear(out);
+  *level = EE_AUDIT_LEVEL_MINIMAL;
+  redaction.count = ruled + add_level_paths(*level, phase, paths + ruled);
+  return write_event(phase, record, &redaction, out);
 }
 
 bool ee_audit_leaf_hash(const struct ee_audit_source *source, int64_t number,

@@ -10,6 +10,15 @@
 #define ID_INPUT_MAX 4096
 #define HINT_PREFIX "hint."
 
+// What the obligations of one admission are made from, and the room left for parameters.
+struct derivation {
+  const struct ee_policy_version *policy;
+  const struct ee_admission *admission;
+  int64_t append_time;
+  struct ee_arena *arena;
+  size_t rule_room, asked_room;  // bytes
+};
+
 // Lower-case hex SHA-256 of [envelope_id, policy_version, rule, name].
 static struct ee_str make_id(struct ee_str envelope_id, int64_t version, struct ee_str rule,
                              struct ee_str name, struct ee_arena *arena) {
@@ -31,40 +40,70 @@ static struct ee_str make_id(struct ee_str envelope_id, int64_t version, struct 
   return failed ? (struct ee_str){0} : ee_arena_str(arena, ee_str(hex));
 }
 
-static struct ee_str hint_name(struct ee_str name, struct ee_arena *arena) {
-  char *text = ee_arena_alloc(arena, sizeof HINT_PREFIX - 1 + name.size);
-  if (text == NULL) return (struct ee_str){0};
-  memcpy(text, HINT_PREFIX, sizeof HINT_PREFIX - 1);
-  memcpy(text + sizeof HINT_PREFIX - 1, name.data, name.size);
-  return (struct ee_str){text, sizeof HINT_PREFIX - 1 + name.size};
+// Whether a redaction names this field of governance; hint: an entry of hints, or absent.
+static bool names(struct ee_str path, struct ee_str field, struct ee_str hint) {
+  if (ee_str_equal(path, EE_STR("governance")) || ee_str_equal(path, field)) return true;
+  if (hint.data == NULL || path.size <= field.size) return false;
+  if (memcmp(path.data, field.data, field.size) != 0 || path.data[field.size] != '.') return false;
+  struct ee_str entry = {path.data + field.size + 1, path.size - field.size - 1};
+  return ee_str_equal(entry, EE_STR("*")) || ee_str_equal(entry, hint);
 }
 
-// Sets a parameter unless the rule itself gives one of that name.
-static void set_default(struct ee_str_map *map, struct ee_str name, struct ee_str value) {
+static bool left_out(const struct derivation *d, struct ee_str field, struct ee_str hint) {
+  const struct ee_policy_rule_array *rules = &d->policy->policy->rules;
+  for (size_t i = 0; i < rules->count; i++) {
+    const struct ee_policy_rule *rule = &rules->items[i];
+    if (rule->redact.count == 0) continue;
+    if (ee_rule_match(rule, EE_PHASE_ADMISSION, d->admission) == EE_RULE_NO) continue;
+    for (size_t j = 0; j < rule->redact.count; j++) {
+      if (names(rule->redact.items[j], field, hint)) return true;
+    }
+  }
+  return false;
+}
+
+// Adds a parameter unless there is one of that name, or no room.
+static void add_parameter(struct ee_str_map *map, struct ee_str name, struct ee_str value,
+                          size_t *room) {
   for (size_t i = 0; i < map->count; i++) {
     if (ee_str_equal(map->entries[i].key, name)) return;
   }
+  if (map->count == EE_ENTRIES_MAX || name.size + value.size > *room) return;
+  *room -= name.size + value.size;
   map->entries[map->count++] = (struct ee_str_entry){name, value};
 }
 
-// The rule's own parameters, the hints it matched, and the retention that was asked for.
-static bool make_parameters(const struct ee_policy_rule *rule,
-                            const struct ee_policy_obligation *obligation,
-                            const struct ee_admission *admission, struct ee_arena *arena,
-                            struct ee_str_map *ret) {
-  const struct ee_str_map *own = &obligation->parameters, *hints = &rule->match.hints;
-  ret->count = 0;
-  ret->entries = ee_arena_zero(arena, own->count + hints->count + 1, sizeof *ret->entries);
-  if (ret->entries == NULL) return false;
-  for (size_t i = 0; i < own->count; i++)
-    ret->entries[ret->count++] = own->entries[i];
-  for (size_t i = 0; i < hints->count; i++) {
-    struct ee_str name = hint_name(hints->entries[i].key, arena);
-    if (name.data == NULL) return false;
-    set_default(ret, name, ee_hint(admission, hints->entries[i].key));
+static bool add_hint(struct derivation *d, struct ee_str name, struct ee_str_map *map) {
+  struct ee_str value = ee_hint(d->admission, name);
+  size_t size = sizeof HINT_PREFIX - 1 + name.size;
+  if (size + value.size > d->asked_room || left_out(d, EE_STR("governance.hints"), name)) {
+    return true;
   }
-  if (admission->governance != NULL && admission->governance->retention.data != NULL) {
-    set_default(ret, EE_STR("retention"), admission->governance->retention);
+  char *text = ee_arena_alloc(d->arena, size);
+  if (text == NULL) return false;
+  memcpy(text, HINT_PREFIX, sizeof HINT_PREFIX - 1);
+  memcpy(text + sizeof HINT_PREFIX - 1, name.data, name.size);
+  add_parameter(map, (struct ee_str){text, size}, value, &d->asked_room);
+  return true;
+}
+
+// The rule's own parameters, the hints it matched, and the retention that was asked for.
+static bool make_parameters(struct derivation *d, const struct ee_policy_rule *rule,
+                            const struct ee_policy_obligation *from, struct ee_str_map *ret) {
+  const struct ee_str_map *own = &from->parameters, *hints = &rule->match.hints;
+  const struct ee_governance *governance = d->admission->governance;
+  ret->count = 0;
+  ret->entries = ee_arena_zero(d->arena, own->count + hints->count + 1, sizeof *ret->entries);
+  if (ret->entries == NULL) return false;
+  for (size_t i = 0; i < own->count; i++) {
+    add_parameter(ret, own->entries[i].key, own->entries[i].value, &d->rule_room);
+  }
+  for (size_t i = 0; i < hints->count; i++) {
+    if (!add_hint(d, hints->entries[i].key, ret)) return false;
+  }
+  if (governance != NULL && governance->retention.data != NULL &&
+      !left_out(d, EE_STR("governance.retention"), (struct ee_str){0})) {
+    add_parameter(ret, EE_STR("retention"), governance->retention, &d->asked_room);
   }
   return true;
 }
@@ -79,23 +118,39 @@ static int64_t due_time(int64_t append_time, int64_t after_ms) {
   return micros;
 }
 
-static bool derive_one(const struct ee_policy_version *policy, const struct ee_policy_rule *rule,
-                       const struct ee_policy_obligation *from,
-                       const struct ee_admission *admission, int64_t append_time,
-                       struct ee_arena *arena, struct ee_tracked_obligation *ret) {
+static bool derive_one(struct derivation *d, const struct ee_policy_rule *rule,
+                       const struct ee_policy_obligation *from, struct ee_tracked_obligation *ret) {
+  int64_t version = d->policy->number;
   ee_record_init(&ee_tracked_obligation_type, ret);
   ret->obligation_id =
-      make_id(admission->envelope_id, policy->number, rule->name, from->name, arena);
+      make_id(d->admission->envelope_id, version, rule->name, from->name, d->arena);
   ret->obligation = from->obligation;
   ret->name = from->name;
   ret->state = EE_OBLIGATION_STATE_DUE;
-  ret->policy_version = policy->number;
+  ret->policy_version = version;
   ret->rule = rule->name;
   if (from->due_after_ms.present) {
-    ret->due = (struct ee_opt_long){true, due_time(append_time, from->due_after_ms.value)};
+    ret->due = (struct ee_opt_long){true, due_time(d->append_time, from->due_after_ms.value)};
   }
-  return ret->obligation_id.data != NULL &&
-         make_parameters(rule, from, admission, arena, &ret->parameters);
+  return ret->obligation_id.data != NULL && make_parameters(d, rule, from, &ret->parameters);
+}
+
+static size_t count_obligations(const struct ee_policy_rule_array *rules) {
+  size_t count = 0;
+  for (size_t i = 0; i < rules->count; i++)
+    count += rules->items[i].obligations.count;
+  return count < EE_OBLIGATIONS_MAX ? count : EE_OBLIGATIONS_MAX;
+}
+
+// A policy that did not come from a file may give names twice: the first one stands.
+static bool is_made(const struct ee_tracked_obligation_array *made, struct ee_str rule,
+                    struct ee_str name) {
+  for (size_t i = 0; i < made->count; i++) {
+    if (ee_str_equal(made->items[i].rule, rule) && ee_str_equal(made->items[i].name, name)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 bool ee_obligations_derive(const struct ee_policy_version *policy,
@@ -103,21 +158,24 @@ bool ee_obligations_derive(const struct ee_policy_version *policy,
                            struct ee_arena *arena, struct ee_governance_envelope *envelope) {
   const struct ee_policy_rule_array *rules = &policy->policy->rules;
   struct ee_tracked_obligation_array *made = &envelope->obligations;
-  size_t most = 0;
-  for (size_t i = 0; i < rules->count; i++)
-    most += rules->items[i].obligations.count;
-  if (most > EE_OBLIGATIONS_MAX) most = EE_OBLIGATIONS_MAX;
+  struct derivation d = {.policy = policy,
+                         .admission = admission,
+                         .append_time = append_time,
+                         .arena = arena,
+                         .rule_room = EE_RULE_PARAMETERS_MAX,
+                         .asked_room = EE_ASKED_PARAMETERS_MAX};
+  size_t most = count_obligations(rules);
   made->count = 0;
   made->items = ee_arena_zero(arena, most, sizeof *made->items);
   if (made->items == NULL) return false;
   for (size_t i = 0; i < rules->count; i++) {
     const struct ee_policy_rule *rule = &rules->items[i];
-    if (rule->obligations.count == 0 || !ee_rule_matches(rule, admission)) continue;
+    if (rule->obligations.count == 0) continue;
+    if (ee_rule_match(rule, EE_PHASE_ADMISSION, admission) == EE_RULE_NO) continue;
     for (size_t j = 0; j < rule->obligations.count && made->count < most; j++) {
-      if (!derive_one(policy, rule, &rule->obligations.items[j], admission, append_time, arena,
-                      &made->items[made->count])) {
-        return false;
-      }
+      const struct ee_policy_obligation *from = &rule->obligations.items[j];
+      if (is_made(made, rule->name, from->name)) continue;
+      if (!derive_one(&d, rule, from, &made->items[made->count])) return false;
       made->count++;
     }
   }
@@ -135,12 +193,20 @@ static struct ee_held_receipt *find_held(const struct ee_governance_envelope *en
   return NULL;
 }
 
+// Cut after a whole character.
+static struct ee_str cut(struct ee_str text, size_t most) {
+  if (text.size <= most) return text;
+  while (((unsigned char)text.data[most] & 0xC0) == 0x80)
+    most--;
+  return (struct ee_str){text.data, most};
+}
+
 static void fill(struct ee_held_receipt *held, const struct ee_receipt *receipt,
                  const struct ee_evidence *evidence) {
   held->obligation_id = receipt->obligation_id;
   held->tenant = receipt->tenant;
   held->state = receipt->state;
-  held->actor = receipt->actor;
+  held->actor = cut(receipt->actor, EE_ACTOR_MAX);
   held->occurred_at = receipt->occurred_at;
   held->evidence = *evidence;
 }
@@ -175,13 +241,10 @@ const struct ee_held_receipt *ee_receipt_standing(const struct ee_governance_env
   return find_held(envelope, obligation->obligation_id, envelope->tenant);
 }
 
-bool ee_obligation_settle(const struct ee_governance_envelope *envelope,
+void ee_obligation_settle(const struct ee_governance_envelope *envelope,
                           struct ee_tracked_obligation *obligation) {
   const struct ee_held_receipt *standing = ee_receipt_standing(envelope, obligation);
-  int state = standing == NULL ? EE_OBLIGATION_STATE_DUE : standing->state;
-  bool changed = state != obligation->state;
-  obligation->state = state;
-  return changed;
+  obligation->state = standing == NULL ? (int)EE_OBLIGATION_STATE_DUE : standing->state;
 }
 
 static int64_t judged_at(const struct ee_tracked_obligation *obligation, int64_t grace) {
@@ -208,6 +271,8 @@ int64_t ee_obligations_wake_at(const struct ee_governance_envelope *envelope, in
     const struct ee_held_receipt *answer = ee_receipt_standing(envelope, obligation);
     // A receipt appended before that time lies below the offsets of any tick after it.
     if (answer != NULL && answer->first_timestamp < at) continue;
+    // No tick so far can have had an admission as young as the clock below its offsets.
+    if (at == clock && envelope->admission->timestamp >= clock) at = clock + 1;
     if (at > clock && at < least) least = at;
   }
   return least;

@@ -48,8 +48,8 @@ static bool audit_level_matches(const struct ee_audit_level_array *wanted,
          any_int(wanted->items, wanted->count, governance->audit_level.value);
 }
 
-bool ee_rule_matches(const struct ee_policy_rule *rule, const struct ee_admission *admission) {
-  const struct ee_policy_match *match = &rule->match;
+static bool admission_matches(const struct ee_policy_match *match,
+                              const struct ee_admission *admission) {
   int sensitivity = (int)ee_event_sensitivity(EE_PHASE_ADMISSION, admission);
   return any_int(match->kinds.items, match->kinds.count, admission->execution.kind) &&
          any_str(&match->tenants, admission->tenant) &&
@@ -58,13 +58,20 @@ bool ee_rule_matches(const struct ee_policy_rule *rule, const struct ee_admissio
          hints_match(&match->hints, admission);
 }
 
-bool ee_rule_may_match(const struct ee_policy_rule *rule, enum ee_phase phase, const void *record) {
-  if (phase == EE_PHASE_ADMISSION) return ee_rule_matches(rule, record);
-  const struct ee_event_head *head = record;
+enum ee_rule_answer ee_rule_match(const struct ee_policy_rule *rule, enum ee_phase phase,
+                                  const void *record) {
   const struct ee_policy_match *match = &rule->match;
-  int sensitivity = (int)ee_event_sensitivity(phase, record);
-  return any_str(&match->tenants, head->tenant) &&
-         any_int(match->sensitivities.items, match->sensitivities.count, sensitivity);
+  const struct ee_event_head *head = record;
+  if (phase == EE_PHASE_ADMISSION) {
+    return admission_matches(match, record) ? EE_RULE_YES : EE_RULE_NO;
+  }
+  if (!any_str(&match->tenants, head->tenant)) return EE_RULE_NO;
+  bool sensitive = any_int(match->sensitivities.items, match->sensitivities.count,
+                           (int)ee_event_sensitivity(phase, record));
+  if (!sensitive && head->sensitivity.present) return EE_RULE_NO;
+  bool stated =
+      match->kinds.count == 0 && match->audit_levels.count == 0 && match->hints.count == 0;
+  return sensitive && stated ? EE_RULE_YES : EE_RULE_MAYBE;
 }
 
 #define HINT_RULE(NAME, HINT, OBLIGATION)                                            \
@@ -79,10 +86,11 @@ bool ee_rule_may_match(const struct ee_policy_rule *rule, enum ee_phase phase, c
 const struct ee_policy *ee_policy_builtin(void) {
   static int restricted[] = {EE_SENSITIVITY_RESTRICTED};
   static int open[] = {EE_SENSITIVITY_PUBLIC, EE_SENSITIVITY_INTERNAL};
+  static int full[] = {EE_AUDIT_LEVEL_FULL};
   static struct ee_str_entry hints[] = {
       {EE_STR_INIT("audit_event"), EE_STR_INIT("*")}, {EE_STR_INIT("review"), EE_STR_INIT("*")},
       {EE_STR_INIT("notify"), EE_STR_INIT("*")},      {EE_STR_INIT("guardrail"), EE_STR_INIT("*")},
-      {EE_STR_INIT("retention"), EE_STR_INIT("*")},
+      {EE_STR_INIT("retention"), EE_STR_INIT("*")},   {EE_STR_INIT("redact"), EE_STR_INIT("*")},
   };
   static struct ee_policy_obligation obligations[] = {
       {EE_STR_INIT("disclose"), EE_OBLIGATION_KIND_AUDIT_DISCLOSURE, {true, 86400000}, {0}},
@@ -95,16 +103,17 @@ const struct ee_policy *ee_policy_builtin(void) {
   static struct ee_policy_rule rules[] = {
       {.name = EE_STR_INIT("restricted"),
        .match = {.sensitivities = {.items = restricted, .count = 1}},
-       .disclosure = {true, EE_AUDIT_LEVEL_MINIMAL},
-       .obligations = {.items = &obligations[5], .count = 1}},
-      {.name = EE_STR_INIT("open"),
-       .match = {.sensitivities = {.items = open, .count = 2}},
+       .disclosure = {true, EE_AUDIT_LEVEL_MINIMAL}},
+      {.name = EE_STR_INIT("open-asked-full"),
+       .match = {.sensitivities = {.items = open, .count = 2},
+                 .audit_levels = {.items = full, .count = 1}},
        .disclosure = {true, EE_AUDIT_LEVEL_FULL}},
       HINT_RULE("hint-audit-event", hints[0], obligations[0]),
       HINT_RULE("hint-review", hints[1], obligations[1]),
       HINT_RULE("hint-notify", hints[2], obligations[2]),
       HINT_RULE("hint-guardrail", hints[3], obligations[3]),
       HINT_RULE("hint-retention", hints[4], obligations[4]),
+      HINT_RULE("hint-redact", hints[5], obligations[5]),
   };
   static const struct ee_policy policy = {
       .name = EE_STR_INIT("built-in"),

@@ -5,13 +5,14 @@
 
 #include "contract/event.h"
 
-// True if every condition of the rule holds for the admission. What it does not state
-// meets no condition, but absent sensitivity is the highest.
-bool ee_rule_matches(const struct ee_policy_rule *rule, const struct ee_admission *admission);
+enum ee_rule_answer { EE_RULE_NO, EE_RULE_MAYBE, EE_RULE_YES };
 
-// For what must not be disclosed for want of knowing: a condition on something that an
-// event of this phase does not state counts as met.
-bool ee_rule_may_match(const struct ee_policy_rule *rule, enum ee_phase phase, const void *record);
+// Whether every condition of the rule holds for an event. An admission states all there is
+// to know: a condition on what it leaves out does not hold, but absent sensitivity is the
+// highest. Later events state no kind, audit level or hints, and perhaps no sensitivity: a
+// condition on these may hold.
+enum ee_rule_answer ee_rule_match(const struct ee_policy_rule *rule, enum ee_phase phase,
+                                  const void *record);
 
 // The value of a hint among an admission's; data NULL when it has none.
 struct ee_str ee_hint(const struct ee_admission *admission, struct ee_str name);

@@ -8,8 +8,10 @@
 #include "processors/governance/governance.h"
 #include "processors/governance/obligations.h"
 
-#define STATE 0                     // the changelog
-#define JSON_MAX ((size_t)4 << 20)  // an event as JSON, or a state record
+#define STATE 0                       // the changelog
+#define RECORD_MAX ((size_t)4 << 20)  // a record, with room to spare: see obligations.h
+// An event as JSON, so that its entry fits the topic's 2 MiB; least is what audit.h says.
+#define EVENT_MAX (((size_t)2 << 20) - ((size_t)64 << 10))
 #define KEY_MAX ((size_t)1 << 10)
 
 static int64_t grace_of(void *self) {
@@ -43,7 +45,7 @@ static bool get_state(struct ee_step *step, struct ee_bytes key, struct ee_gover
 static bool put_state(struct ee_step *step, struct ee_bytes key, struct ee_governance_state *state,
                       int64_t wake_at) {
   struct ee_buf value;
-  ee_buf_init(&value, JSON_MAX);
+  ee_buf_init(&value, RECORD_MAX);
   state->encoded = (struct ee_bytes){0};
   ee_encode(&ee_governance_state_type, state, &value);
   bool ok = !value.failed && ee_step_put(step, STATE, key, ee_buf_bytes(&value), wake_at);
@@ -84,21 +86,19 @@ static bool audit(struct ee_step *step, const struct ee_input *input,
   struct ee_audit_entry entry;
   uint8_t hash[EE_SHA256_SIZE];
   struct ee_buf event, scratch;
-  ee_buf_init(&event, JSON_MAX);
-  ee_buf_init(&scratch, JSON_MAX);
+  ee_buf_init(&event, EVENT_MAX);
+  ee_buf_init(&scratch, RECORD_MAX);
   ee_record_init(&ee_audit_entry_type, &entry);
   entry.source = (struct ee_audit_source){.topic = ee_step_topic_name(step, input->topic),
                                           .partition = input->partition,
                                           .offset = input->offset};
-  entry.level = (int)ee_audit_disclosure(policy, phase, input->record);
+  enum ee_audit_level level = ee_audit_disclosure(policy, phase, input->record);
   bool ok = next_number(step, input, &entry.number) &&
-            ee_audit_event(policy, (enum ee_audit_level)entry.level, phase, input->record,
-                           ee_step_arena(step), &event);
+            ee_audit_event(policy, &level, phase, input->record, ee_step_arena(step), &event);
+  entry.level = (int)level;
   entry.event = ee_buf_view(&event);
   entry.leaf_hash = hash;
-  ok = ok &&
-       ee_audit_leaf_hash(&entry.source, entry.number, (enum ee_audit_level)entry.level,
-                          entry.event, &scratch, hash) &&
+  ok = ok && ee_audit_leaf_hash(&entry.source, entry.number, level, entry.event, &scratch, hash) &&
        emit_entry(step, head->envelope_id, &entry, &scratch);
   ee_buf_release(&event);
   ee_buf_release(&scratch);
@@ -132,7 +132,7 @@ static bool emit_obligation(struct ee_step *step, struct ee_str envelope_id,
     evidence[record.evidence.count++] = standing->evidence;
   }
   record.evidence.items = evidence;
-  ee_buf_init(&value, JSON_MAX);
+  ee_buf_init(&value, RECORD_MAX);
   ee_encode(&ee_obligation_type, &record, &value);
   bool ok = !value.failed && ee_step_emit(step, EE_TOPIC_GOVERNANCE, ee_str_bytes(envelope_id),
                                           ee_buf_bytes(&value));
@@ -223,6 +223,7 @@ static bool governance_step(void *self, struct ee_step *step, const struct ee_in
 static bool judge(void *self, struct ee_step *step, const struct ee_tick_view *tick,
                   struct ee_str envelope_id, struct ee_governance_envelope *envelope) {
   if (envelope->admission->timestamp < tick->judge_from) return true;
+  if (envelope->admission->offset >= tick->offsets[EE_TOPIC_ADMISSION]) return true;
   for (size_t i = 0; i < envelope->obligations.count; i++) {
     struct ee_tracked_obligation *obligation = &envelope->obligations.items[i];
     if (!ee_obligation_overdue(envelope, obligation, grace_of(self), tick)) continue;

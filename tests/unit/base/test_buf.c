@@ -42,6 +42,31 @@ static void test_limit_is_exact(void **state) {
   }
 }
 
+static void test_what_failed_is_told_apart(void **state) {
+  (void)state;
+  struct ee_buf buf;
+  ee_buf_init(&buf, 1000);
+  ee_chaos_fail_after(0);
+  ee_buf_byte(&buf, 'x');
+  assert_true(ee_chaos_stop());
+  assert_true(buf.failed && !buf.over_limit);
+  ee_buf_text(&buf, "more");  // a second failure is none
+  ee_buf_printf(&buf, "%2000d", 1);
+  assert_false(buf.over_limit);
+  ee_buf_clear(&buf);
+  ee_buf_json_string(&buf, EE_STR("\xff"));
+  assert_true(buf.failed && !buf.over_limit);
+  ee_buf_clear(&buf);
+  ee_buf_printf(&buf, "%1001d", 1);
+  assert_true(buf.failed && buf.over_limit);
+  ee_buf_clear(&buf);
+  assert_false(buf.failed || buf.over_limit);
+  assert_null(ee_buf_reserve(&buf, SIZE_MAX));
+  assert_true(buf.over_limit);
+  ee_buf_release(&buf);
+  assert_false(buf.over_limit);
+}
+
 static void test_failure_sticks_until_clear(void **state) {
   (void)state;
   struct ee_buf buf;
@@ -187,6 +212,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_append_keeps_order),
       cmocka_unit_test(test_limit_is_exact),
+      cmocka_unit_test(test_what_failed_is_told_apart),
       cmocka_unit_test(test_failure_sticks_until_clear),
       cmocka_unit_test(test_empty_is_present),
       cmocka_unit_test(test_huge_sizes_fail),

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "tests/support/test.h"
 
 static void test_crc32c_known(void **state) {
@@ -46,6 +47,10 @@ static void test_crc32c_at_every_cut(void **state) {
     for (size_t size = 0; start + size <= sizeof bytes; size++) {
       uint32_t whole = bitwise(bytes + start, size);
       assert_int_equal(ee_crc32c(0, bytes + start, size), whole);
+      assert_int_equal(ee_crc32c_by_tables(0, bytes + start, size), whole);
+      if (ee_crc32c_instruction_there()) {
+        assert_int_equal(ee_crc32c_by_instruction(0, bytes + start, size), whole);
+      }
       size_t cut = size / 3;
       uint32_t first = ee_crc32c(0, bytes + start, cut);
       assert_int_equal(ee_crc32c(first, bytes + start + cut, size - cut), whole);
