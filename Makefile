@@ -117,7 +117,7 @@ objects = $(patsubst %.c,$(OBJ)/%.o,$(patsubst $(GEN)/%,gen/%,$(1)))
 archives = $(patsubst %,$(OBJ)/lib%.a,$(1))
 # Everything after base waits for the generated header; base must build without it.
 generated = $(if $(filter lib/base/% tests/unit/base/%,$(1)),,$(GEN)/records.h)
-test_cflags = $(if $(filter tests/unit/% tests/support/%,$(1)),$(cmocka_cflags))
+test_cflags = $(if $(filter tests/unit/% tests/support/% tests/system/%,$(1)),$(cmocka_cflags))
 
 mains := $(filter-out tools/avrogen/%,\
   $(wildcard producers/*/main.c processors/*/main.c tools/*/main.c))
@@ -126,12 +126,14 @@ programs := $(foreach m,$(mains),$(BIN)/$(call program,$(m:/main.c=)))
 tests := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/unit/*/test_*.c))
 fuzzers := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/fuzz/fuzz_*.c))
 benches := $(patsubst %.c,$(OBJ)/%,$(wildcard bench/*.c))
+broker_test := $(OBJ)/tests/system/broker/test_kafka_broker
 c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) producers/*/*.$(e) \
   processors/*.$(e) processors/*/*.$(e) tools/*/*.$(e) tests/support/*.$(e) \
-  tests/unit/*/*.$(e) tests/fuzz/*.$(e) bench/*.$(e) examples/*.$(e) examples/*/*.$(e))))
+  tests/unit/*/*.$(e) tests/fuzz/*.$(e) tests/system/*/*.$(e) bench/*.$(e) bench/*/*.$(e) \
+  examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all check check-unit check-system check-layers check-headers check-install check-docs \
+.PHONY: all broker-test check check-unit check-system check-layers check-headers check-install check-docs \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs)
@@ -176,7 +178,9 @@ $(foreach m,$(mains),$(eval $(call program_rule,$(m:/main.c=))))
 # ---- Tests.
 
 # Unit tests see each allocation through tests/support/chaos.c, which can make one fail.
-wrapped := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+# Thread sanitizer needs tests/support/c11_threads.c, which nothing but librdkafka asks for.
+wrapped := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup \
+  $(if $(filter thread,$(SAN)),-Wl$(comma)--undefined=thrd_create)
 layer_of = $(word 3,$(subst /, ,$(1)))
 # Files beside the tests that are no tests themselves are linked into each of them.
 helpers = $(call objects,$(filter-out $(1)/test_%,$(wildcard $(1)/*.c)))
@@ -188,6 +192,10 @@ replay := $(if $(FUZZING),,$(OBJ)/tests/fuzz/replay.o)
 $(fuzzers): $(OBJ)/%: $(OBJ)/%.o $(replay) $(call archives,$(links.fuzz))
 	$(call say,LINK,$@)$(link) $(if $(FUZZING),-fsanitize=fuzzer) $(library_libs)
 
+$(broker_test): $(call objects,$(wildcard tests/system/broker/*.c)) \
+    $(call archives,support $(links.stream))
+	$(call say,LINK,$@)$(link) $(wrapped) $(library_libs) $(cmocka_libs)
+
 $(benches): $(OBJ)/%: $(OBJ)/%.o $(call archives,$(links.tools))
 	$(call say,LINK,$@)$(link) $(library_libs)
 
@@ -195,6 +203,8 @@ check:
 	deploy/install-packages check
 	$(MAKE) all
 	$(MAKE) check-unit
+	$(MAKE) check-unit SAN=address,undefined CC=clang
+	$(MAKE) check-unit VALGRIND=1
 	$(MAKE) check-install check-docs
 	$(MAKE) check-system
 
@@ -219,8 +229,12 @@ check-docs: $(BUILD)/options.md $(BUILD)/events.schema.json
 	diff docs/options.md $< || { echo "docs/options.md is not current: run make docs"; exit 1; }
 	diff schemas/events.schema.json $(word 2,$^) || { echo "schemas/events.schema.json is not current: run make docs"; exit 1; }
 
-check-system: all
-	venv=$$(tests/system/prepare | sed -n 's/^venv //p'); "$$venv/bin/pytest" tests/system
+broker-test: $(broker_test)
+	@echo $<
+
+check-system: all broker-test
+	venv=$$(tests/system/prepare | sed -n 's/^venv //p'); \
+	  "$$venv/bin/pytest" -c tests/system/pytest.ini tests/oracle tests/system
 
 check-format:
 	clang-format --dry-run --Werror $(c_files)
@@ -234,8 +248,9 @@ bench: all $(benches)
 bench-kafka: all $(OBJ)/bench/kafka/copy
 	bench/kafka/run
 
-$(OBJ)/bench/kafka/copy: bench/kafka/copy.c $(OBJ)/flags
-	$(call say,CC,$@)mkdir -p $(@D); $(CC) -std=c11 -D_GNU_SOURCE -O2 $(warnings) -o $@ $< -lrdkafka
+# With librdkafka alone: a peer shares no code.
+$(OBJ)/bench/kafka/copy: $(OBJ)/bench/kafka/copy.o
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(instrument) $(LDFLAGS) -o $@ $^ -lrdkafka
 
 fuzz:
 	$(MAKE) FUZZING=1 CC=clang run-fuzzers

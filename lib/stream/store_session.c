@@ -53,7 +53,7 @@ struct seal {
   uint32_t crc;  // CRC-32C of the whole file
 };
 
-// Takes about half a second a gigabyte when the file is in the page cache.
+// Takes less than a second a gigabyte when the file is in the page cache.
 static bool seal_of(const char *path, struct seal *ret, struct ee_err *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return ee_err_set(err, "%s: %s", path, strerror(errno));

@@ -131,19 +131,46 @@ static enum found read_due(struct ee_store *store, uint32_t round) {
   return ALL_RIGHT;
 }
 
+// ---- Children. They answer through a pipe and die at once: what they hold is no leak.
+
+static int answers[2];
+
+static pid_t fork_child(void) {
+  assert_int_equal(pipe(answers), 0);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child != 0) close(answers[1]);
+  return child;
+}
+
+static void answer(uint8_t byte) {
+  if (write(answers[1], &byte, 1) != 1) abort();
+}
+
+_Noreturn static void leave(uint8_t last) {
+  answer(last);
+  raise(SIGKILL);
+  abort();
+}
+
+// What the child left with; -1: it died of something else.
 static int wait_for(pid_t child) {
-  int status;
+  uint8_t byte;
+  int status, last = read(answers[0], &byte, 1) == 1 ? byte : -1;
+  close(answers[0]);
   assert_int_equal(waitpid(child, &status, 0), child);
-  return status;
+  assert_false(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+  return last;
 }
 
 // ---- Killed.
 
-static void write_until_killed(const char *directory, uint32_t round, int progress) {
+static void write_until_killed(const char *directory, uint32_t round) {
   struct ee_store *store = store_open(directory, 1 << 20, NULL);
-  for (;; round++) {
-    if (!write_round(store, round, NULL) || write(progress, "x", 1) != 1) _exit(1);
+  for (; write_round(store, round, NULL); round++) {
+    answer(1);
   }
+  leave(0);
 }
 
 static void a_kill_leaves_some_checkpoint(void **state) {
@@ -151,18 +178,15 @@ static void a_kill_leaves_some_checkpoint(void **state) {
   char *directory = directory_new();
   uint32_t round = 0;
   for (int kill_after = 1; kill_after <= 25; kill_after++) {
-    int progress[2];
-    assert_int_equal(pipe(progress), 0);
-    pid_t child = fork();
-    if (child == 0) write_until_killed(directory, round + 1, progress[1]);
-    close(progress[1]);
+    pid_t child = fork_child();
+    if (child == 0) write_until_killed(directory, round + 1);
     for (int i = 0; i < kill_after; i++) {
-      char byte;
-      assert_int_equal(read(progress[0], &byte, 1), 1);
+      uint8_t byte;
+      assert_int_equal(read(answers[0], &byte, 1), 1);
+      assert_int_equal(byte, 1);
     }
     kill(child, SIGKILL);
-    assert_true(WIFSIGNALED(wait_for(child)));
-    close(progress[0]);
+    wait_for(child);
 
     struct ee_store *store = store_open(directory, 1 << 20, NULL);
     uint32_t before = round;
@@ -294,14 +318,14 @@ static void one_process_at_a_time(void **state) {
   (void)state;
   char *directory = directory_new();
   struct ee_store *store = store_open(directory, 1 << 20, NULL);
-  pid_t child = fork();
+  pid_t child = fork_child();
   if (child == 0) {
     const char *emptied;
     struct ee_err err;
     char holder[32];
     snprintf(holder, sizeof holder, "process %d", (int)getppid());
     bool opened = open_with(directory, 0, 2, &emptied, &err);
-    _exit(!opened && strstr(err.text, "in use") != NULL && strstr(err.text, holder) != NULL ? 0
+    leave(!opened && strstr(err.text, "in use") != NULL && strstr(err.text, holder) != NULL ? 0
                                                                                             : 1);
   }
   assert_int_equal(wait_for(child), 0);
@@ -316,44 +340,44 @@ static void meet_full_disk(const char *directory, void (*make_room)(const char *
   struct ee_store *store = store_open(directory, 100000000, NULL);
   struct ee_err err;
   uint32_t round = 1, found;
-  if (!write_round(store, round, &err)) _exit(2);
+  if (!write_round(store, round, &err)) leave(2);
   struct ee_store_key key = {.key = ee_str_bytes(EE_STR("filler"))};
   static uint8_t filler[8 << 20];
-  if (!ee_store_restore(store, key, ee_bytes(filler, sizeof filler), EE_NEVER, &err)) _exit(3);
+  if (!ee_store_restore(store, key, ee_bytes(filler, sizeof filler), EE_NEVER, &err)) leave(3);
   for (int i = 0; i < 3; i++) {
-    if (write_round(store, round + 1, &err)) _exit(4);
-    if (strstr(err.text, "cannot write the state") == NULL) _exit(5);
-    if (strstr(err.text, "make room") == NULL && strstr(err.text, "disk is full") == NULL) _exit(9);
+    if (write_round(store, round + 1, &err)) leave(4);
+    if (strstr(err.text, "cannot write the state") == NULL) leave(5);
+    if (strstr(err.text, "make room") == NULL && strstr(err.text, "disk is full") == NULL) leave(9);
   }
-  if (ee_store_corrupt(store)) _exit(6);
+  if (ee_store_corrupt(store)) leave(6);
   // What is on disk still is the round before, and memory has the newer one.
   make_room(directory);
-  if (!write_round(store, round + 1, &err)) _exit(7);
+  if (!write_round(store, round + 1, &err)) leave(7);
   ee_store_close(store);
   store = store_open(directory, 1 << 20, NULL);
-  if (read_round(store, &found) != ALL_RIGHT || found != round + 1) _exit(8);
+  if (read_round(store, &found) != ALL_RIGHT || found != round + 1) leave(8);
   ee_store_close(store);
-  _exit(0);
+  leave(0);
 }
 
 static void lift_limit(const char *directory) {
   (void)directory;
   struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
-  if (getrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(20);
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0) leave(20);
   limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(21);
+  if (setrlimit(RLIMIT_FSIZE, &limit) != 0) leave(21);
 }
 
 static void a_file_that_may_not_grow_is_an_error(void **state) {
   (void)state;
   char *directory = directory_new();
-  pid_t child = fork();
+  pid_t child = fork_child();
   if (child == 0) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(22);
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0) leave(22);
     limit.rlim_cur = 4 << 20;
     signal(SIGXFSZ, SIG_IGN);
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(23);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) leave(23);
     meet_full_disk(directory, lift_limit);
   }
   assert_int_equal(wait_for(child), 0);
@@ -361,7 +385,7 @@ static void a_file_that_may_not_grow_is_an_error(void **state) {
 }
 
 static void grow_tmpfs(const char *directory) {
-  if (mount("none", directory, "tmpfs", MS_REMOUNT, "size=64m") != 0) _exit(24);
+  if (mount("none", directory, "tmpfs", MS_REMOUNT, "size=64m") != 0) leave(24);
 }
 
 // In a mount namespace of its own; where that is not allowed the limit on the file's size
@@ -369,19 +393,19 @@ static void grow_tmpfs(const char *directory) {
 static void a_full_disk_is_an_error(void **state) {
   (void)state;
   char *directory = directory_new();
-  pid_t child = fork();
+  pid_t child = fork_child();
   if (child == 0) {
-    if (unshare(CLONE_NEWNS) != 0) _exit(errno == EPERM ? 77 : 25);
+    if (unshare(CLONE_NEWNS) != 0) leave(errno == EPERM ? 77 : 25);
     // In a chroot the root is no mount of its own (EINVAL).
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 && errno != EINVAL) _exit(26);
-    if (mount("none", directory, "tmpfs", 0, "size=4m") != 0) _exit(errno == EPERM ? 77 : 27);
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 && errno != EINVAL) leave(26);
+    if (mount("none", directory, "tmpfs", 0, "size=4m") != 0) leave(errno == EPERM ? 77 : 27);
     meet_full_disk(directory, grow_tmpfs);
   }
-  int status = wait_for(child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+  int left = wait_for(child);
+  if (left == 77) {
     print_message("no right to mount: the full disk was tried by limit only\n");
   } else {
-    assert_int_equal(status, 0);
+    assert_int_equal(left, 0);
   }
   directory_free(directory);
 }
@@ -419,7 +443,7 @@ static void write_flipped(const struct copy *copy) {
   char *path = file_in(copy->directory, "data.mdb");
   uint8_t byte = copy->data[copy->at] ^ copy->mask;
   int fd = open(path, O_WRONLY);
-  if (fd < 0 || pwrite(fd, &byte, 1, (off_t)copy->at) != 1) _exit(1);
+  if (fd < 0 || pwrite(fd, &byte, 1, (off_t)copy->at) != 1) leave(1);
   close(fd);
   free(path);
 }
@@ -444,7 +468,7 @@ static void read_in_child(const struct copy *copy, bool first) {
   const char *emptied;
   struct ee_err err;
   uint32_t round;
-  if (!ee_store_open(&settings, &store, &emptied, &err)) _exit(WRONG);
+  if (!ee_store_open(&settings, &store, &emptied, &err)) leave(WRONG);
   if (first && copy->live) write_flipped(copy);
   enum found found = read_round(store, &round);
   if (found == ALL_RIGHT && round != (emptied != NULL ? 0 : 2)) found = WRONG;
@@ -453,15 +477,13 @@ static void read_in_child(const struct copy *copy, bool first) {
     if (!ee_store_corrupt(store) || (copy->drop && !drop_all(store))) found = WRONG;
     ee_store_close(store);
   }
-  _exit(found == ALL_RIGHT && emptied != NULL ? EMPTIED : found);
+  leave((uint8_t)(found == ALL_RIGHT && emptied != NULL ? EMPTIED : found));
 }
 
 static int outcome(const struct copy *copy, bool first) {
-  pid_t child = fork();
+  pid_t child = fork_child();
   if (child == 0) read_in_child(copy, first);
-  int status = wait_for(child);
-  assert_false(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return wait_for(child);
 }
 
 struct counts {
@@ -477,7 +499,7 @@ static void flip(const struct copy *copy, struct counts *counts) {
   int found = -1, deaths = 0;
   for (; deaths < 3; deaths++) {
     found = outcome(copy, deaths == 0);
-    if (found >= ALL_RIGHT && found <= WRONG) break;
+    if (found != -1) break;
   }
   if (found == WRONG || deaths > 2) {
     fail_msg("byte %zu xor %02x: %s after %d deaths", copy->at, copy->mask,
@@ -572,7 +594,7 @@ static void no_value_is_ever_wrong(void **state) {
   for (int heads = 0; heads < 2; heads++) {
     flip_many(&copy, 3, heads ? 24 : PAGE, &counts);
     assert_true(counts.found[REPORTED] > 0);
-    assert_true(counts.found[MISSED] < counts.found[REPORTED]);
+    assert_true(counts.found[MISSED] * 20 <= counts.found[REPORTED]);
   }
   copy_release(&copy);
 }
