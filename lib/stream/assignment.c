@@ -148,20 +148,19 @@ static void ask(struct ee_runtime *rt, enum assignment_step step, enum ee_operat
   runtime_begin(rt, &rt->assignment_operation, kind, rt->assignment_offsets, rt->assignment_count);
 }
 
-static bool any_state(const struct ee_runtime *rt, const struct partition *p) {
-  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
-    if (p->changelogs[i].end > 0) return true;
+static bool unread(const struct ee_runtime *rt, const struct partition *p) {
+  for (size_t i = 0; i < rt->ops->input_count; i++) {
+    if (p->inputs[rt->ops->inputs[i]].committed != EE_OFFSET_NONE) return false;
   }
-  return false;
+  return true;
 }
 
-// A group without offsets over logs that retention has cut, beside derived topics that
-// hold results of the whole: going on would rewrite them from a part.
-static bool truncated_reset(const struct ee_runtime *rt, const struct partition *p) {
-  if (rt->settings.accept_truncated || !any_state(rt, p)) return false;
+// A group that begins on logs that retention has cut derives from a part what an earlier
+// one may have derived from the whole. (Of ticks any part will do.)
+static bool truncated(const struct ee_runtime *rt, const struct partition *p) {
   for (size_t i = 0; i < rt->ops->input_count; i++) {
-    const struct input_position *input = &p->inputs[rt->ops->inputs[i]];
-    if (input->committed == EE_OFFSET_NONE && input->log_start > 0) return true;
+    enum ee_topic topic = rt->ops->inputs[i];
+    if (topic <= EE_TOPIC_OBLIGATION && p->inputs[topic].log_start > 0) return true;
   }
   return false;
 }
@@ -171,11 +170,11 @@ static void begin_restores(struct ee_runtime *rt) {
   for (int32_t i = 0; i < rt->partition_limit; i++) {
     struct partition *p = rt->partitions[i];
     if (p == NULL || p->state != PARTITION_RESTORING) continue;
-    if (truncated_reset(rt, p)) {
+    p->unread = unread(rt, p);
+    if (p->unread && !rt->settings.accept_truncated && truncated(rt, p)) {
       runtime_fail(rt,
-                   "partition %d: the group has no committed offsets, retention has cut the "
-                   "input topics and the derived topics hold earlier results; start with "
-                   "--accept-truncated to rebuild them from what is left",
+                   "partition %d: the group has committed no offsets, and retention has cut the "
+                   "input topics; start with --accept-truncated to derive from what is left",
                    (int)i);
       return;
     }

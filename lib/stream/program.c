@@ -105,8 +105,7 @@ const struct ee_option ee_processor_options[] = {
     {.name = "accept-truncated",
      .type = EE_OPTION_FLAG,
      .offset = AT(accept_truncated),
-     .doc = "Allow a group without offsets to begin on logs that retention has cut although the "
-            "derived topics hold earlier results."},
+     .doc = "Allow a group without offsets to begin on logs that retention has cut."},
     {.name = NULL}};
 
 static volatile sig_atomic_t stop_signal;

@@ -24,6 +24,7 @@ bool restore_begin(struct ee_runtime *rt, struct partition *p) {
   struct ee_err why = {.text = ""};
   bool kept = ee_store_checkpoint_of(rt->store, p->number, offsets, &made_ms, &why);
   const char *useless = kept ? checkpoint_useless(rt, p, offsets, made_ms) : NULL;
+  if (kept && p->unread) useless = "the group has committed no offsets";
   if (useless != NULL) {
     ee_log(EE_WARN, "the stored state is rebuilt from the changelogs",
            EE_LOG_WITH(EE_LOG_I("partition", p->number), EE_LOG_S("why", ee_str(useless))));
@@ -65,11 +66,22 @@ static bool refused(struct ee_runtime *rt, const struct ee_message *message, con
                     (long long)message->offset, why, detail);
 }
 
+// Its transaction committed offsets of the group that wrote it; ours has none.
+static bool not_ours(struct ee_runtime *rt, const struct ee_message *message) {
+  return ee_err_set(&rt->trouble,
+                    "%s partition %d offset %lld was derived by another group (or by this one, and "
+                    "its offsets are lost): deriving it again would double what is not compacted; "
+                    "go on with that group, or make the derived topics anew (docs/reset.md)",
+                    ee_topics[message->tp.topic].name, (int)message->tp.partition,
+                    (long long)message->offset);
+}
+
 bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changelog,
                      const struct ee_message *message) {
   struct changelog_restore *restore = &p->changelogs[changelog];
   if (!restore->reading || restore->stalled) return true;
   if (message->key.data == NULL) return refused(rt, message, "missing_field", "no key");
+  if (p->unread) return not_ours(rt, message);
   void *record = NULL;
   struct ee_bytes avro;
   struct ee_fault fault = {0};

@@ -59,6 +59,7 @@ struct partition {
   struct queue queues[EE_TOPIC_COUNT];
   struct input_position inputs[EE_TOPIC_COUNT];
   struct changelog_restore changelogs[EE_CHANGELOGS_MAX];
+  bool unread;         // the group has committed no offset: nothing may have been derived yet
   int64_t clock;       // INT64_MIN: none yet
   int64_t judge_from;  // see struct ee_tick_view
   // The tick at the head of its queue, once decoded.

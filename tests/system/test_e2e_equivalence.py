@@ -198,6 +198,15 @@ def test_killed_and_restarted(day: Day) -> None:
     assert hits >= 6, "most blows must hit a program at work"
 
 
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_another_group_does_not_derive_twice(day: Day, processor: str) -> None:
+    before = day.pipeline.outputs()
+    result = day.pipeline.start(processor, f"another-{processor}", "one", "--drain").wait(60)
+    assert result.status == 1
+    assert "was derived by another group" in result.logs[-1]["message"], result.logs[-1]
+    assert day.pipeline.outputs() == before
+
+
 def test_on_the_embedded_log(day: Day, programs: Programs, tmp_path: Path) -> None:
     """Loaded with the same records at their offsets and append times."""
     s = day.pipeline.settings

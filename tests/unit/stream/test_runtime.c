@@ -126,15 +126,19 @@ static int setup(void **state) {
   return 0;
 }
 
-static void start(struct rig *rig) {
+static void start_group(struct rig *rig, const char *group) {
   const char *emptied;
   struct ee_store_settings store = {
       .memory_bytes = (int64_t)LIMIT, .format = 1, .changelog_count = COUNT_OF(changelogs)};
   assert_true(ee_store_open(&store, &rig->store, &emptied, &rig->err));
-  assert_true(ee_embedded_broker_new(rig->cluster, "counter", "one", &rig->broker, &rig->err));
+  assert_true(ee_embedded_broker_new(rig->cluster, group, "one", &rig->broker, &rig->err));
   faulty_broker_init(&rig->faulty, rig->broker);
   assert_true(ee_runtime_new(&counter, &rig->faulty.face, rig->store, rig->codec, &rig->metrics,
                              &rig->settings, &rig->runtime, &rig->err));
+}
+
+static void start(struct rig *rig) {
+  start_group(rig, "counter");
 }
 
 // As a crash: nothing is finished, the store is gone with the memory.
@@ -396,6 +400,50 @@ static void append_raw(struct rig *rig, const char *key, const void *value, size
   assert_true(ee_cluster_append(rig->cluster, &output, -1) >= 0);
 }
 
+static bool fails_saying(struct rig *rig, const char *text) {
+  for (int i = 0; i < 200; i++) {
+    if (turn(rig) == EE_RUNTIME_FAILED) return strstr(rig->err.text, text) != NULL;
+  }
+  return false;
+}
+
+// What one group has derived another does not derive again.
+static void test_another_group_is_refused(void **state) {
+  struct rig *rig = *state;
+  append_many(rig, 0, 30);
+  start(rig);
+  turns(rig, 60);
+  crash(rig);
+  start_group(rig, "another");
+  assert_true(fails_saying(rig, "was derived by another group"));
+  crash(rig);
+  start(rig);
+  turns(rig, 60);
+  assert_all_counted(rig, 3);
+}
+
+static int64_t lifecycle_end(struct rig *rig, enum ee_isolation isolation) {
+  return ee_cluster_end(rig->cluster, (struct ee_tp){EE_TOPIC_LIFECYCLE, 0}, isolation);
+}
+
+// Derived records whose transaction was aborted are nobody's.
+static void test_aborted_results_are_nobodys(void **state) {
+  struct rig *rig = *state;
+  append_many(rig, 0, 30);
+  start(rig);
+  while (lifecycle_end(rig, EE_READ_UNCOMMITTED) == 0)
+    turns(rig, 1);
+  crash(rig);
+  start(rig);  // its init aborts
+  while (lifecycle_end(rig, EE_READ_COMMITTED) == 0)
+    turns(rig, 1);
+  crash(rig);
+  assert_int_equal(count_committed(rig, EE_TOPIC_LIFECYCLE), 0);
+  start_group(rig, "another");
+  turns(rig, 100);
+  assert_all_counted(rig, 3);
+}
+
 static void test_dead_letters(void **state) {
   struct rig *rig = *state;
   static const uint8_t unknown_id[] = {0, 0, 0, 0, 7, 2};
@@ -507,6 +555,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_push_back_and_delay, setup, teardown),
       cmocka_unit_test_setup_teardown(test_tick_waits_for_its_offsets, setup, teardown),
       cmocka_unit_test_setup_teardown(test_clock_survives_restart, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_another_group_is_refused, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_aborted_results_are_nobodys, setup, teardown),
       cmocka_unit_test_setup_teardown(test_dead_letters, setup, teardown),
       cmocka_unit_test_setup_teardown(test_wrong_partition, setup, teardown),
       cmocka_unit_test_setup_teardown(test_oversized, setup, teardown),
