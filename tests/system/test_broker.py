@@ -18,7 +18,7 @@ LIMIT_S = 600
 def built(*settings: str) -> Path:
     """The program; what `make check-system` has built already takes no time."""
     said = subprocess.run(
-        ["make", "-s", *settings, "broker-test"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
+        ["make", "-s", "--no-print-directory", *settings, "broker-test"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
     ).stdout
     return ROOT / said.splitlines()[-1]
 
