@@ -59,12 +59,15 @@ warnings := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
   -Wformat=2 -Wundef -Wwrite-strings -Wcast-align -Wpointer-arith -Wconversion \
   -Wno-sign-conversion -Wimplicit-fallthrough $(if $(WERROR),-Werror)
 libraries := rdkafka avro-c jansson libcurl libmicrohttpd libsodium
+# For programs alone: tests and sanitizers watch the C library's. See ARCHITECTURE.md.
+allocator := jemalloc
 package.rdkafka := librdkafka-dev
 package.avro-c := libavro-dev
 package.jansson := libjansson-dev
 package.libcurl := libcurl4-openssl-dev
 package.libmicrohttpd := libmicrohttpd-dev
 package.libsodium := libsodium-dev
+package.jemalloc := libjemalloc-dev
 package.cmocka := libcmocka-dev
 
 have = $(shell command -v $(1) 2>/dev/null)
@@ -76,7 +79,7 @@ require = $(if $(strip $(call missing,$(1))),$(error Debian packages are missing
   $(strip $(call missing,$(1))). Install them, or run: $(2)))
 once = $(eval $(1) := $(2))$($(1))
 
-library_cflags = $(call require,$(libraries),make packages)$(call once,library_cflags,$(shell \
+library_cflags = $(call require,$(libraries) $(allocator),make packages)$(call once,library_cflags,$(shell \
   pkg-config --cflags $(libraries)))
 # Some Debian releases ship lmdb without a .pc file.
 library_libs = $(call once,library_libs,$(shell pkg-config --libs $(libraries)) -llmdb -lpthread)
@@ -171,7 +174,7 @@ $(OBJ)/lib%.a: $$(call objects,$$(sources.$$*))
 define program_rule
 $(BIN)/$(call program,$(1)): $(call objects,$(wildcard $(1)/*.c)) \
     $(call archives,$(links.$(firstword $(subst /, ,$(1)))))
-	$$(call say,LINK,$$@)mkdir -p $$(@D); $$(link) $$(library_libs)
+	$$(call say,LINK,$$@)mkdir -p $$(@D); $$(link) $(if $(instrument),,-l$(allocator)) $$(library_libs)
 endef
 $(foreach m,$(mains),$(eval $(call program_rule,$(m:/main.c=))))
 

@@ -16,9 +16,14 @@ void ee_buf_init(struct ee_buf *buf, size_t limit) {
   *buf = (struct ee_buf){.limit = limit};
 }
 
+void ee_buf_init_in(struct ee_buf *buf, struct ee_arena *arena, size_t limit) {
+  ee_buf_init(buf, limit);
+  buf->arena = arena;
+}
+
 void ee_buf_release(struct ee_buf *buf) {
   if (buf == NULL) return;
-  free(buf->data);
+  if (buf->arena == NULL) free(buf->data);
   *buf = (struct ee_buf){.limit = buf->limit};
 }
 
@@ -36,6 +41,13 @@ static size_t grown_capacity(const struct ee_buf *buf, size_t needed) {
   return capacity > buf->limit ? buf->limit : capacity;
 }
 
+static uint8_t *grown(const struct ee_buf *buf, size_t capacity) {
+  if (buf->arena == NULL) return realloc(buf->data, capacity + 1);
+  uint8_t *data = ee_arena_alloc(buf->arena, capacity + 1);
+  if (data != NULL && buf->size > 0) memcpy(data, buf->data, buf->size);
+  return data;
+}
+
 uint8_t *ee_buf_reserve(struct ee_buf *buf, size_t size) {
   if (buf->failed) return NULL;
   if (size > buf->limit - buf->size) {
@@ -45,7 +57,7 @@ uint8_t *ee_buf_reserve(struct ee_buf *buf, size_t size) {
   }
   if (buf->data == NULL || size > buf->capacity - buf->size) {
     size_t capacity = grown_capacity(buf, buf->size + size);
-    uint8_t *data = realloc(buf->data, capacity + 1);
+    uint8_t *data = grown(buf, capacity);
     if (data == NULL) {
       buf->failed = true;
       return NULL;
@@ -56,16 +68,11 @@ uint8_t *ee_buf_reserve(struct ee_buf *buf, size_t size) {
   return buf->data + buf->size;
 }
 
-void ee_buf_append(struct ee_buf *buf, const void *data, size_t size) {
-  if (size == 0) return;
+void ee_buf_append_slowly(struct ee_buf *buf, const void *data, size_t size) {
   uint8_t *place = ee_buf_reserve(buf, size);
   if (place == NULL) return;
   memcpy(place, data, size);
   buf->size += size;
-}
-
-void ee_buf_byte(struct ee_buf *buf, uint8_t byte) {
-  ee_buf_append(buf, &byte, 1);
 }
 
 void ee_buf_str(struct ee_buf *buf, struct ee_str text) {
@@ -74,6 +81,18 @@ void ee_buf_str(struct ee_buf *buf, struct ee_str text) {
 
 void ee_buf_text(struct ee_buf *buf, const char *text) {
   ee_buf_append(buf, text, strlen(text));
+}
+
+void ee_buf_decimal(struct ee_buf *buf, int64_t value) {
+  char text[20];  // as many as INT64_MIN has
+  size_t at = sizeof text;
+  uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+  do {
+    text[--at] = (char)('0' + rest % 10);
+    rest /= 10;
+  } while (rest > 0);
+  if (value < 0) text[--at] = '-';
+  ee_buf_append(buf, text + at, sizeof text - at);
 }
 
 void ee_buf_printf(struct ee_buf *buf, const char *format, ...) {

@@ -7,6 +7,10 @@ static void encode_value(const struct ee_type *type, const void *value, struct e
 
 static void encode_long(int64_t value, struct ee_buf *out) {
   uint64_t n = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+  if (n < 0x80) {
+    ee_buf_byte(out, (uint8_t)n);
+    return;
+  }
   uint8_t bytes[10];
   size_t size = 0;
   for (; n >= 0x80; n >>= 7) {

@@ -216,7 +216,6 @@ static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum e
     ee_err_prefix(&rt->trouble, "%s partition %d offset %lld", ee_topics[topic].name,
                   (int)p->number, (long long)message->offset);
   }
-  step_release(&step);
   ee_arena_clear(&rt->arena);
   return done ? STEPPED : STEP_FAILED;
 }
@@ -336,7 +335,6 @@ static int apply_tick(struct ee_runtime *rt, struct partition *p, int most) {
   if (good && !found) good = finish_tick(&step, p);
   ee_arena_clear(&rt->arena);
   if (!good) rt->trouble = step.err;
-  step_release(&step);
   return good ? woken + !found : -1;
 }
 

@@ -9,6 +9,7 @@
 #include "stream/runtime_impl.h"
 
 #define VALUE_MAX ((size_t)8 << 20)
+#define IN_HEADER_MAX ((size_t)1 << 10)
 #define EVENTS_A_TURN 64
 #define SAY_EVERY_MS 5000
 #define MEASURE_EVERY_MS 1000
@@ -57,6 +58,7 @@ bool ee_runtime_new(const struct ee_processor *processor, struct ee_broker *brok
   ee_arena_init(&rt->arena, STEP_ARENA_MAX);
   ee_buf_init(&rt->value, VALUE_MAX);
   ee_buf_init(&rt->key, EE_STORE_KEY_MAX);
+  ee_buf_init(&rt->in, IN_HEADER_MAX);
   metrics->processor = rt->ops->name;
   *ret = rt;
   return true;
@@ -71,6 +73,7 @@ void ee_runtime_free(struct ee_runtime *rt) {
   ee_arena_release(&rt->arena);
   ee_buf_release(&rt->value);
   ee_buf_release(&rt->key);
+  ee_buf_release(&rt->in);
   free(rt->commit_offsets);
   free(rt->checkpoint_offsets);
   free(rt->tick_offsets);

@@ -211,6 +211,7 @@ struct ee_runtime {
 
   struct ee_arena arena;  // of the record being stepped
   struct ee_buf scratch, value, key;
+  struct ee_buf in;  // a step's value of the header `in`, made at first use
   int32_t next_partition;  // where the next turn goes on, so that none starves
 };
 
@@ -266,12 +267,10 @@ struct ee_step {
   struct ee_runtime *rt;
   struct partition *partition;
   const struct ee_message *trigger;
-  struct ee_buf in;  // value of the header `in`, made at first use
   struct ee_err err;
 };
 void step_init(struct ee_step *step, struct ee_runtime *rt, struct partition *p,
                const struct ee_message *trigger);
-void step_release(struct ee_step *step);
 
 // output.c
 void output_init(struct output_list *list);

@@ -3,16 +3,10 @@
 #include "stream/runtime_impl.h"
 #include "wire/partition.h"
 
-#define IN_HEADER_MAX 1024
-
 void step_init(struct ee_step *step, struct ee_runtime *rt, struct partition *p,
                const struct ee_message *trigger) {
   *step = (struct ee_step){.rt = rt, .partition = p, .trigger = trigger};
-  ee_buf_init(&step->in, IN_HEADER_MAX);
-}
-
-void step_release(struct ee_step *step) {
-  ee_buf_release(&step->in);
+  ee_buf_clear(&rt->in);
 }
 
 struct ee_arena *ee_step_arena(struct ee_step *step) {
@@ -40,15 +34,16 @@ bool ee_step_get(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
 
 // The header `in`: the record or tick that set the step off.
 static struct ee_header in_header(struct ee_step *step) {
-  if (step->in.size == 0) {
+  struct ee_buf *in = &step->rt->in;
+  if (in->size == 0) {
     struct ee_broker *broker = step->rt->broker;
     const struct ee_message *trigger = step->trigger;
     struct ee_bytes traceparent = {0};
     if (trigger->owner != NULL) traceparent = broker->ops->header(broker, trigger, "traceparent");
-    ee_header_in(&step->in, broker->ops->topic_name(broker, trigger->tp.topic),
-                 trigger->tp.partition, trigger->offset, traceparent);
+    ee_header_in(in, broker->ops->topic_name(broker, trigger->tp.topic), trigger->tp.partition,
+                 trigger->offset, traceparent);
   }
-  return (struct ee_header){.name = EE_STR("in"), .value = ee_buf_bytes(&step->in)};
+  return (struct ee_header){.name = EE_STR("in"), .value = ee_buf_bytes(in)};
 }
 
 static bool derive(struct ee_step *step, struct ee_tp tp, struct ee_bytes key,

@@ -40,7 +40,10 @@ void ee_header_in(struct ee_buf *out, struct ee_str topic, int32_t partition, in
                   struct ee_bytes traceparent) {
   ee_buf_byte(out, '[');
   ee_buf_json_string(out, topic);
-  ee_buf_printf(out, ",%" PRId32 ",%" PRId64, partition, offset);
+  ee_buf_byte(out, ',');
+  ee_buf_decimal(out, partition);
+  ee_buf_byte(out, ',');
+  ee_buf_decimal(out, offset);
   if (ee_traceparent_valid(traceparent)) {
     ee_buf_byte(out, ',');
     ee_buf_json_string(out, ee_bytes_str(traceparent));

@@ -11,32 +11,22 @@
 
 enum { TOTALS, STATE };  // the changelogs
 
-#define WAKE_HOURS 168  // windows booked in one wake
-// Of one step. The facts of an envelope are at most about 2 MiB of Avro data, of which the
-// smallest map entries take six times as much in memory.
-#define STEP_MEMORY_MAX ((size_t)64 << 20)
+#define WAKE_HOURS 168                    // windows booked in one wake
 #define KEY_SIZE_MAX ((size_t)2 << 20)    // before a long key is replaced by its hash
 #define VALUE_SIZE_MAX ((size_t)1 << 20)  // an entry or a total
 
-// The memory of one step.
 struct work {
   struct ee_step *step;
-  struct ee_arena arena;
+  struct ee_arena *arena;  // the step's
   struct ee_buf key;
   struct ee_buf value;
 };
 
 static void work_init(struct work *work, struct ee_step *step) {
   work->step = step;
-  ee_arena_init(&work->arena, STEP_MEMORY_MAX);
-  ee_buf_init(&work->key, KEY_SIZE_MAX);
-  ee_buf_init(&work->value, VALUE_SIZE_MAX);
-}
-
-static void work_release(struct work *work) {
-  ee_arena_release(&work->arena);
-  ee_buf_release(&work->key);
-  ee_buf_release(&work->value);
+  work->arena = ee_step_arena(step);
+  ee_buf_init_in(&work->key, work->arena, KEY_SIZE_MAX);
+  ee_buf_init_in(&work->value, work->arena, VALUE_SIZE_MAX);
 }
 
 // State under work->key, as a copy: what the step lends ends with the next call on it.
@@ -44,7 +34,7 @@ static bool get_copy(struct work *work, uint8_t changelog, struct ee_bytes *ret)
   struct ee_bytes lent;
   if (work->key.failed) return false;
   if (!ee_step_get(work->step, changelog, ee_buf_bytes(&work->key), &lent)) return false;
-  struct ee_str copy = ee_arena_str(&work->arena, ee_bytes_str(lent));
+  struct ee_str copy = ee_arena_str(work->arena, ee_bytes_str(lent));
   *ret = ee_str_bytes(copy);
   return (copy.data == NULL) == (lent.data == NULL);
 }
@@ -69,12 +59,10 @@ static bool book(struct work *work, struct ee_accounting_envelope *facts,
   if (source->after->admission != NULL && !ee_entries_visit(source, emit_entry, work)) return false;
 
   struct ee_buf state;
-  ee_buf_init(&state, EE_FACTS_STATE_MAX);
+  ee_buf_init_in(&state, work->arena, EE_FACTS_STATE_MAX);
   ee_facts_write(facts, &state);
-  bool ok = !state.failed && ee_step_put(work->step, STATE, ee_buf_bytes(&work->key),
-                                         ee_buf_bytes(&state), ee_due_wake_at(source->after));
-  ee_buf_release(&state);
-  return ok;
+  return !state.failed && ee_step_put(work->step, STATE, ee_buf_bytes(&work->key),
+                                      ee_buf_bytes(&state), ee_due_wake_at(source->after));
 }
 
 static bool step_event(struct work *work, const struct ee_accounting_settings *settings,
@@ -83,52 +71,49 @@ static bool step_event(struct work *work, const struct ee_accounting_settings *s
   struct ee_bytes value;
   struct ee_accounting_envelope facts;
   ee_key_envelope(&work->key, envelope_id);
-  if (!get_copy(work, STATE, &value) || !ee_facts_read(value, &work->arena, &facts)) return false;
+  if (!get_copy(work, STATE, &value) || !ee_facts_read(value, work->arena, &facts)) return false;
 
   struct ee_due before, after;
-  if (!ee_due_make(&facts, &work->arena, &before)) return false;
+  if (!ee_due_make(&facts, work->arena, &before)) return false;
   struct ee_facts_change change;
   struct ee_str topic = ee_step_topic_name(work->step, input->topic);
-  if (!ee_facts_add(&facts, input, topic, &settings->deadlines, &work->arena, &change))
-    return false;
+  if (!ee_facts_add(&facts, input, topic, &settings->deadlines, work->arena, &change)) return false;
   if (!change.changed) return true;
-  if (!ee_due_make(&facts, &work->arena, &after)) return false;
+  if (!ee_due_make(&facts, work->arena, &after)) return false;
   after.booked_until = ee_due_until(&after, ee_step_clock(work->step));
   return book(work, &facts,
               &(struct ee_entry_source){.envelope_id = envelope_id,
                                         .before = &before,
                                         .after = &after,
                                         .trigger = change.event,
-                                        .arena = &work->arena});
+                                        .arena = work->arena});
 }
 
 static bool wake_envelope(struct work *work, int64_t clock, struct ee_bytes key,
                           struct ee_bytes value) {
   struct ee_buf name;
-  ee_buf_init(&name, KEY_SIZE_MAX);
+  ee_buf_init_in(&name, work->arena, KEY_SIZE_MAX);
   ee_buf_append(&work->key, key.data, key.size);
-  struct ee_str copy = ee_arena_str(&work->arena, ee_bytes_str(value));
+  struct ee_str copy = ee_arena_str(work->arena, ee_bytes_str(value));
   struct ee_accounting_envelope facts;
   struct ee_due before;
   char letter;
   struct ee_str envelope_id;
-  bool ok = copy.data != NULL && !work->key.failed &&
-            ee_key_parse(ee_buf_bytes(&work->key), &letter, &envelope_id, &name) &&
-            ee_facts_read(ee_str_bytes(copy), &work->arena, &facts) &&
-            ee_due_make(&facts, &work->arena, &before);
-  if (ok) {
-    struct ee_due after = before;
-    int64_t until = ee_due_until(&before, clock);
-    int64_t most = ee_due_wake_at(&before);  // the end of the first window to be booked
-    if (most <= until) most += (WAKE_HOURS - 1) * EE_MICROS_PER_HOUR;
-    after.booked_until = until < most ? until : most;
-    ok = book(
-        work, &facts,
-        &(struct ee_entry_source){
-            .envelope_id = envelope_id, .before = &before, .after = &after, .arena = &work->arena});
+  if (copy.data == NULL || work->key.failed ||
+      !ee_key_parse(ee_buf_bytes(&work->key), &letter, &envelope_id, &name) ||
+      !ee_facts_read(ee_str_bytes(copy), work->arena, &facts) ||
+      !ee_due_make(&facts, work->arena, &before)) {
+    return false;
   }
-  ee_buf_release(&name);
-  return ok;
+  struct ee_due after = before;
+  int64_t until = ee_due_until(&before, clock);
+  int64_t most = ee_due_wake_at(&before);  // the end of the first window to be booked
+  if (most <= until) most += (WAKE_HOURS - 1) * EE_MICROS_PER_HOUR;
+  after.booked_until = until < most ? until : most;
+  return book(
+      work, &facts,
+      &(struct ee_entry_source){
+          .envelope_id = envelope_id, .before = &before, .after = &after, .arena = work->arena});
 }
 
 // ---- Second stage.
@@ -139,8 +124,7 @@ static bool step_entry(struct work *work, const struct ee_usage *entry) {
   if (!get_copy(work, TOTALS, &value)) return false;
   struct ee_usage_total before, total;
   const struct ee_plan *plan = ee_plan_own(&ee_usage_total_type);
-  if (value.data != NULL &&
-      (plan == NULL || !ee_decode(plan, value, &work->arena, &before, NULL))) {
+  if (value.data != NULL && (plan == NULL || !ee_decode(plan, value, work->arena, &before, NULL))) {
     return false;
   }
   ee_total_add(value.data == NULL ? NULL : &before, entry, &total);
@@ -161,10 +145,8 @@ static bool accounting_step(void *self, struct ee_step *step, const struct ee_in
   if (input->topic > EE_TOPIC_RELEASED && input->topic != EE_TOPIC_USAGE) return true;
   struct work work;
   work_init(&work, step);
-  bool ok = input->topic == EE_TOPIC_USAGE ? step_entry(&work, input->record)
-                                           : step_event(&work, self, input);
-  work_release(&work);
-  return ok;
+  return input->topic == EE_TOPIC_USAGE ? step_entry(&work, input->record)
+                                        : step_event(&work, self, input);
 }
 
 static bool accounting_wake(void *self, struct ee_step *step, const struct ee_tick_view *tick,
@@ -173,9 +155,7 @@ static bool accounting_wake(void *self, struct ee_step *step, const struct ee_ti
   (void)changelog;  // totals never ask to be woken
   struct work work;
   work_init(&work, step);
-  bool ok = wake_envelope(&work, tick->clock, key, value);
-  work_release(&work);
-  return ok;
+  return wake_envelope(&work, tick->clock, key, value);
 }
 
 // Facts that cannot be read for want of memory are looked at again by the next tick, whose

@@ -25,7 +25,7 @@ static struct ee_str make_id(struct ee_str envelope_id, int64_t version, struct 
   struct ee_buf text;
   uint8_t digest[EE_SHA256_SIZE];
   char hex[EE_SHA256_HEX_SIZE];
-  ee_buf_init(&text, ID_INPUT_MAX);
+  ee_buf_init_in(&text, arena, ID_INPUT_MAX);
   ee_buf_text(&text, "[");
   ee_buf_json_string(&text, envelope_id);
   ee_buf_printf(&text, ",%lld,", (long long)version);
@@ -33,11 +33,9 @@ static struct ee_str make_id(struct ee_str envelope_id, int64_t version, struct 
   ee_buf_text(&text, ",");
   ee_buf_json_string(&text, name);
   ee_buf_text(&text, "]");
-  bool failed = text.failed;
   ee_sha256(ee_buf_bytes(&text), digest);
   ee_hex(ee_bytes(digest, sizeof digest), hex);
-  ee_buf_release(&text);
-  return failed ? (struct ee_str){0} : ee_arena_str(arena, ee_str(hex));
+  return text.failed ? (struct ee_str){0} : ee_arena_str(arena, ee_str(hex));
 }
 
 // Whether a redaction names this field of governance; hint: an entry of hints, or absent.

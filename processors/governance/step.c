@@ -45,12 +45,10 @@ static bool get_state(struct ee_step *step, struct ee_bytes key, struct ee_gover
 static bool put_state(struct ee_step *step, struct ee_bytes key, struct ee_governance_state *state,
                       int64_t wake_at) {
   struct ee_buf value;
-  ee_buf_init(&value, RECORD_MAX);
+  ee_buf_init_in(&value, ee_step_arena(step), RECORD_MAX);
   state->encoded = (struct ee_bytes){0};
   ee_encode(&ee_governance_state_type, state, &value);
-  bool ok = !value.failed && ee_step_put(step, STATE, key, ee_buf_bytes(&value), wake_at);
-  ee_buf_release(&value);
-  return ok;
+  return !value.failed && ee_step_put(step, STATE, key, ee_buf_bytes(&value), wake_at);
 }
 
 // ---- Audit.
@@ -59,16 +57,12 @@ static bool put_state(struct ee_step *step, struct ee_bytes key, struct ee_gover
 static bool next_number(struct ee_step *step, const struct ee_input *input, int64_t *ret) {
   struct ee_buf key;
   struct ee_governance_state state;
-  ee_buf_init(&key, KEY_MAX);
+  ee_buf_init_in(&key, ee_step_arena(step), KEY_MAX);
   ee_key_partition(&key, ee_topics[input->topic].name);
-  bool ok = !key.failed && get_state(step, ee_buf_bytes(&key), &state);
-  if (ok) {
-    *ret = state.audit_size.present ? state.audit_size.value : 0;
-    state.audit_size = (struct ee_opt_long){.present = true, .value = *ret + 1};
-    ok = put_state(step, ee_buf_bytes(&key), &state, EE_NEVER);
-  }
-  ee_buf_release(&key);
-  return ok;
+  if (key.failed || !get_state(step, ee_buf_bytes(&key), &state)) return false;
+  *ret = state.audit_size.present ? state.audit_size.value : 0;
+  state.audit_size = (struct ee_opt_long){.present = true, .value = *ret + 1};
+  return put_state(step, ee_buf_bytes(&key), &state, EE_NEVER);
 }
 
 static bool emit_entry(struct ee_step *step, struct ee_str envelope_id,
@@ -86,23 +80,22 @@ static bool audit(struct ee_step *step, const struct ee_input *input,
   struct ee_audit_entry entry;
   uint8_t hash[EE_SHA256_SIZE];
   struct ee_buf event, scratch;
-  ee_buf_init(&event, EVENT_MAX);
-  ee_buf_init(&scratch, RECORD_MAX);
+  ee_buf_init_in(&event, ee_step_arena(step), EVENT_MAX);
+  ee_buf_init_in(&scratch, ee_step_arena(step), RECORD_MAX);
   ee_record_init(&ee_audit_entry_type, &entry);
   entry.source = (struct ee_audit_source){.topic = ee_step_topic_name(step, input->topic),
                                           .partition = input->partition,
                                           .offset = input->offset};
   enum ee_audit_level level = ee_audit_disclosure(policy, phase, input->record);
-  bool ok = next_number(step, input, &entry.number) &&
-            ee_audit_event(policy, &level, phase, input->record, ee_step_arena(step), &event);
+  if (!next_number(step, input, &entry.number) ||
+      !ee_audit_event(policy, &level, phase, input->record, ee_step_arena(step), &event)) {
+    return false;
+  }
   entry.level = (int)level;
   entry.event = ee_buf_view(&event);
   entry.leaf_hash = hash;
-  ok = ok && ee_audit_leaf_hash(&entry.source, entry.number, level, entry.event, &scratch, hash) &&
-       emit_entry(step, head->envelope_id, &entry, &scratch);
-  ee_buf_release(&event);
-  ee_buf_release(&scratch);
-  return ok;
+  return ee_audit_leaf_hash(&entry.source, entry.number, level, entry.event, &scratch, hash) &&
+         emit_entry(step, head->envelope_id, &entry, &scratch);
 }
 
 // ---- Obligations.
@@ -132,12 +125,10 @@ static bool emit_obligation(struct ee_step *step, struct ee_str envelope_id,
     evidence[record.evidence.count++] = standing->evidence;
   }
   record.evidence.items = evidence;
-  ee_buf_init(&value, RECORD_MAX);
+  ee_buf_init_in(&value, ee_step_arena(step), RECORD_MAX);
   ee_encode(&ee_obligation_type, &record, &value);
-  bool ok = !value.failed && ee_step_emit(step, EE_TOPIC_GOVERNANCE, ee_str_bytes(envelope_id),
-                                          ee_buf_bytes(&value));
-  ee_buf_release(&value);
-  return ok;
+  return !value.failed &&
+         ee_step_emit(step, EE_TOPIC_GOVERNANCE, ee_str_bytes(envelope_id), ee_buf_bytes(&value));
 }
 
 static bool admit(struct ee_step *step, const struct ee_input *input,
@@ -184,25 +175,21 @@ static bool step_envelope(void *self, struct ee_step *step, const struct ee_inpu
   struct ee_governance_state state;
   struct ee_buf key;
   bool changed = true;
-  ee_buf_init(&key, KEY_MAX);
+  ee_buf_init_in(&key, ee_step_arena(step), KEY_MAX);
   ee_key_envelope(&key, envelope_id);
-  bool ok = !key.failed && get_state(step, ee_buf_bytes(&key), &state);
-  if (ok && state.envelope == NULL) {
+  if (key.failed || !get_state(step, ee_buf_bytes(&key), &state)) return false;
+  if (state.envelope == NULL) {
     ee_record_init(&ee_governance_envelope_type, &fresh);
     state.envelope = &fresh;
   }
-  if (ok && input->topic == EE_TOPIC_OBLIGATION) {
-    ok = receive(step, input, state.envelope, &changed);
-  } else if (ok) {
+  if (input->topic == EE_TOPIC_OBLIGATION) {
+    if (!receive(step, input, state.envelope, &changed)) return false;
+  } else {
     changed = state.envelope->admission == NULL;  // the first admission stands
-    ok = !changed || admit(step, input, policy, state.envelope);
+    if (changed && !admit(step, input, policy, state.envelope)) return false;
   }
-  if (ok && changed) {
-    int64_t wake_at = ee_obligations_wake_at(state.envelope, grace_of(self), ee_step_clock(step));
-    ok = put_state(step, ee_buf_bytes(&key), &state, wake_at);
-  }
-  ee_buf_release(&key);
-  return ok;
+  int64_t wake_at = ee_obligations_wake_at(state.envelope, grace_of(self), ee_step_clock(step));
+  return !changed || put_state(step, ee_buf_bytes(&key), &state, wake_at);
 }
 
 // ---- The processor.
@@ -241,15 +228,13 @@ static bool governance_wake(void *self, struct ee_step *step, const struct ee_ti
   char letter;
   (void)changelog;
   (void)value;
-  ee_buf_init(&name, KEY_MAX);
-  bool ok = ee_key_parse(key, &letter, &envelope_id, &name) && letter == 'e' &&
-            get_state(step, key, &state) && state.envelope != NULL &&
-            state.envelope->admission != NULL &&
-            judge(self, step, tick, envelope_id, state.envelope) &&
-            put_state(step, key, &state,
-                      ee_obligations_wake_at(state.envelope, grace_of(self), tick->clock));
-  ee_buf_release(&name);
-  return ok;
+  ee_buf_init_in(&name, ee_step_arena(step), KEY_MAX);
+  return ee_key_parse(key, &letter, &envelope_id, &name) && letter == 'e' &&
+         get_state(step, key, &state) && state.envelope != NULL &&
+         state.envelope->admission != NULL &&
+         judge(self, step, tick, envelope_id, state.envelope) &&
+         put_state(step, key, &state,
+                   ee_obligations_wake_at(state.envelope, grace_of(self), tick->clock));
 }
 
 static int64_t governance_wake_at(void *self, uint8_t changelog, struct ee_bytes key,

@@ -30,15 +30,9 @@ struct work {
 static void begin(struct work *work, const struct ee_join_settings *settings,
                   struct ee_step *step) {
   *work = (struct work){.settings = settings, .step = step, .arena = ee_step_arena(step)};
-  ee_buf_init(&work->key, KEY_MAX);
-  ee_buf_init(&work->value, VALUE_MAX);
-  ee_buf_init(&work->other, VALUE_MAX);
-}
-
-static void end(struct work *work) {
-  ee_buf_release(&work->key);
-  ee_buf_release(&work->value);
-  ee_buf_release(&work->other);
+  ee_buf_init_in(&work->key, work->arena, KEY_MAX);
+  ee_buf_init_in(&work->value, work->arena, VALUE_MAX);
+  ee_buf_init_in(&work->other, work->arena, VALUE_MAX);
 }
 
 // ---- Reading.
@@ -234,15 +228,10 @@ static bool step(void *self, struct ee_step *s, const struct ee_input *input) {
   begin(&work, self, s);
   work.envelope_id = ((const struct ee_event_head *)input->record)->envelope_id;
   struct ee_join_event event;
-  bool done = read_all(&work) && make_event(&work, input, &event);
-  if (done && ee_join_is_stub(&work.known)) {
-    done = find_one(&work, EE_VIOLATION_KIND_AFTER_RETIREMENT, &event.at) &&
-           emit_findings(&work, work.known.tenant);
-  } else if (done) {
-    done = insert(&work, input, &event);
-  }
-  end(&work);
-  return done;
+  if (!read_all(&work) || !make_event(&work, input, &event)) return false;
+  if (!ee_join_is_stub(&work.known)) return insert(&work, input, &event);
+  return find_one(&work, EE_VIOLATION_KIND_AFTER_RETIREMENT, &event.at) &&
+         emit_findings(&work, work.known.tenant);
 }
 
 // ---- A tick.
@@ -291,10 +280,8 @@ static bool wake(void *self, struct ee_step *s, const struct ee_tick_view *tick,
   (void)value;  // read again with its counterpart
   struct work work;
   begin(&work, self, s);
-  bool done = woken_id(&work, changelog, key) && read_all(&work) && work.lifecycle.data != NULL &&
-              apply_tick(&work, tick, changelog == LIFECYCLE ? WOKEN_LIFECYCLE : WOKEN_LEFT_OUT);
-  end(&work);
-  return done;
+  return woken_id(&work, changelog, key) && read_all(&work) && work.lifecycle.data != NULL &&
+         apply_tick(&work, tick, changelog == LIFECYCLE ? WOKEN_LIFECYCLE : WOKEN_LEFT_OUT);
 }
 
 static bool wake_time(const struct ee_join_settings *settings, uint8_t changelog,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // base/buf: limits, failure that sticks, printf at every fill, JSON with jansson as oracle.
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -208,6 +209,50 @@ static void test_failing_allocations(void **state) {
   assert_true(failures > 3);
 }
 
+static void test_decimal(void **state) {
+  (void)state;
+  static const int64_t values[] = {0, 1, -1, 9, 10, -10, 99999, INT64_MAX, INT64_MIN, INT32_MIN};
+  for (size_t i = 0; i < COUNT_OF(values); i++) {
+    struct ee_buf buf;
+    char expected[24];
+    ee_buf_init(&buf, 100);
+    ee_buf_decimal(&buf, values[i]);
+    snprintf(expected, sizeof expected, "%" PRId64, values[i]);
+    assert_true(ee_str_equal(ee_buf_view(&buf), ee_str(expected)));
+    ee_buf_release(&buf);
+  }
+}
+
+static void test_memory_of_an_arena(void **state) {
+  (void)state;
+  struct ee_arena arena;
+  ee_arena_init(&arena, 1 << 16);
+  for (int round = 0; round < 3; round++) {
+    struct ee_buf buf, other;
+    ee_buf_init_in(&buf, &arena, 3000);
+    ee_buf_init_in(&other, &arena, 3000);
+    for (int i = 0; i < 1000; i++) {
+      ee_buf_printf(&buf, "%03d", i);
+      ee_buf_byte(&other, 'x');
+    }
+    assert_false(buf.failed);
+    assert_int_equal(buf.size, 3000);
+    assert_memory_equal(buf.data + 3 * 517, "517", 3);
+    assert_int_equal(other.size, 1000);
+    ee_buf_byte(&buf, 'x');
+    assert_true(buf.failed);
+    assert_true(buf.over_limit);
+    ee_buf_release(&buf);  // allowed, and frees nothing
+    assert_int_equal(other.data[999], 'x');
+    ee_arena_clear(&arena);
+  }
+  struct ee_buf buf;
+  ee_buf_init_in(&buf, &arena, 1 << 17);
+  assert_null(ee_buf_reserve(&buf, 1 << 16));  // the arena's limit
+  assert_true(buf.failed);
+  ee_arena_release(&arena);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_append_keeps_order),
@@ -220,6 +265,8 @@ int main(void) {
       cmocka_unit_test(test_json_string_reads_back),
       cmocka_unit_test(test_json_string_is_compact),
       cmocka_unit_test(test_json_string_refuses_bad_utf8),
+      cmocka_unit_test(test_decimal),
+      cmocka_unit_test(test_memory_of_an_arena),
       cmocka_unit_test(test_failing_allocations),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
