@@ -3,11 +3,13 @@
 #
 #   make                 programs, in build/bin
 #   make demo            installs what is missing, builds, runs the main job (KAFKA=1: on
-#                        a real Kafka that it starts)
+#                        a real Kafka that it starts; KAFKA=keep: and keeps up for a while)
 #   make check           installs what is missing, then every test
 #   make check-unit      tests that need no broker (VALGRIND=1: each under valgrind)
 #   make check-system    tests against a real broker
-#   make bench | bench-kafka | fuzz MINUTES=N | docs | format | check-format | check-layers | packages
+#   make simulate        SEEDS=N seeds of simulated trouble
+#   make bench | bench-kafka | fuzz MINUTES=N | docs | format | check-format | check-layers |
+#        check-schemas | packages
 #   make install DESTDIR= PREFIX=/usr/local
 #
 # Knobs: SAN=address,undefined (an object tree of its own), WERROR=1, CC=, V=1, BUILD=.
@@ -27,6 +29,7 @@ BUILD := build
 PREFIX := /usr/local
 DESTDIR :=
 MINUTES := 10
+SEEDS := 20000
 CFLAGS ?= -O2 -g
 
 comma := ,
@@ -129,14 +132,15 @@ programs := $(foreach m,$(mains),$(BIN)/$(call program,$(m:/main.c=)))
 tests := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/unit/*/test_*.c))
 fuzzers := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/fuzz/fuzz_*.c))
 benches := $(patsubst %.c,$(OBJ)/%,$(wildcard bench/*.c))
+simulate := $(OBJ)/tests/simulate/simulate
 broker_test := $(OBJ)/tests/system/broker/test_kafka_broker
 c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) producers/*/*.$(e) \
   processors/*.$(e) processors/*/*.$(e) tools/*/*.$(e) tests/support/*.$(e) \
-  tests/unit/*/*.$(e) tests/fuzz/*.$(e) tests/system/*/*.$(e) bench/*.$(e) bench/*/*.$(e) \
+  tests/unit/*/*.$(e) tests/simulate/*.$(e) tests/fuzz/*.$(e) tests/system/*/*.$(e) bench/*.$(e) bench/*/*.$(e) \
   examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all broker-test check check-unit check-system check-layers check-headers check-install check-docs \
+.PHONY: all simulate broker-test check check-unit check-system check-layers check-headers check-install check-docs check-schemas \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs)
@@ -199,6 +203,9 @@ $(broker_test): $(call objects,$(wildcard tests/system/broker/*.c)) \
     $(call archives,support $(links.stream))
 	$(call say,LINK,$@)$(link) $(wrapped) $(library_libs) $(cmocka_libs)
 
+$(simulate): $(call objects,$(wildcard tests/simulate/*.c)) $(call archives,support $(links.tools))
+	$(call say,LINK,$@)$(link) $(library_libs) $(cmocka_libs)
+
 $(benches): $(OBJ)/%: $(OBJ)/%.o $(call archives,$(links.tools))
 	$(call say,LINK,$@)$(link) $(library_libs)
 
@@ -208,7 +215,7 @@ check:
 	$(MAKE) check-unit
 	$(MAKE) check-unit SAN=address,undefined CC=clang
 	$(MAKE) check-unit VALGRIND=1
-	$(MAKE) check-install check-docs
+	$(MAKE) check-install check-docs check-schemas
 	$(MAKE) check-system
 
 check-unit: check-layers check-headers $(tests) $(fuzzers)
@@ -231,6 +238,12 @@ check-install: all
 check-docs: $(BUILD)/options.md $(BUILD)/events.schema.json
 	diff docs/options.md $< || { echo "docs/options.md is not current: run make docs"; exit 1; }
 	diff schemas/events.schema.json $(word 2,$^) || { echo "schemas/events.schema.json is not current: run make docs"; exit 1; }
+
+check-schemas: $(BIN)/envelopectl
+	$(call say,CHECK,schemas)tests/check-schemas $<
+
+simulate: $(simulate)
+	$< --seeds $(SEEDS)
 
 broker-test: $(broker_test)
 	@echo $<

@@ -56,6 +56,7 @@ static bool set_property(struct ee_properties *properties, const char *text, str
 static bool set_value(const struct ee_option *option, void *settings, const char *text,
                       struct ee_err *err) {
   void *place = place_of(option, settings);
+  if (option->check != NULL && !option->check(text, err)) return false;
   if (ee_option_is_number(option->type)) return ee_option_parse_number(option, text, place, err);
   if (option->type == EE_OPTION_FLAG) return set_flag(place, text, err);
   if (option->type == EE_OPTION_TEXT) return set_text(place, ee_str(text), err);

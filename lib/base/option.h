@@ -43,7 +43,10 @@ struct ee_option {
   size_t offset;         // of the value in the program's settings struct
   const char *fallback;  // default as text, in the form a user would write; NULL: none
   int64_t least, most;   // bounds for COUNT, DURATION (ms) and SIZE (bytes); both 0: from 0 up
-  const char *doc;       // one or two sentences for --help and the reference
+  // For TEXT and PROPERTY, NULL: all are allowed. False: err says what is wrong with the text
+  // and what is allowed; where it comes from is put before that.
+  bool (*check)(const char *text, struct ee_err *err);
+  const char *doc;  // one or two sentences for --help and the reference
 };
 
 struct ee_command {

@@ -17,6 +17,21 @@ struct walk {
 
 static bool canonical(struct walk *walk, const json_t *schema);
 
+// A set of names; NULL, which the other functions take: memory is out.
+static json_t *new_names(struct walk *walk) {
+  json_t *names = json_object();
+  if (names == NULL) walk->out->failed = true;
+  return names;
+}
+
+// False: it was there, or memory is out.
+static bool add_name(struct walk *walk, json_t *names, const char *name) {
+  if (json_object_get(names, name) != NULL) return false;
+  if (json_object_set_new(names, name, json_true()) == 0) return true;
+  walk->out->failed = true;
+  return false;
+}
+
 static const char *text_of(const json_t *object, const char *member) {
   return json_string_value(json_object_get(object, member));
 }
@@ -87,7 +102,7 @@ static const char *branch_name(const struct walk *walk, const json_t *branch,
 }
 
 static bool canonical_union(struct walk *walk, const json_t *schema) {
-  json_t *seen = json_object();
+  json_t *seen = new_names(walk);
   bool valid = seen != NULL && json_array_size(schema) > 0;
   if (!valid) ee_err_set(walk->err, "an empty union");
   ee_buf_byte(walk->out, '[');
@@ -95,8 +110,7 @@ static bool canonical_union(struct walk *walk, const json_t *schema) {
     const json_t *branch = json_array_get(schema, i);
     char full[NAME_MAX_SIZE + 2];
     const char *name = branch_name(walk, branch, full);
-    if (json_is_array(branch) || name == NULL || json_object_get(seen, name) != NULL ||
-        json_object_set_new(seen, name, json_true()) != 0) {
+    if (json_is_array(branch) || name == NULL || !add_name(walk, seen, name)) {
       valid = ee_err_set(walk->err, "a union holds a type twice, another union or no type");
       break;
     }
@@ -110,13 +124,12 @@ static bool canonical_union(struct walk *walk, const json_t *schema) {
 
 static bool canonical_symbols(struct walk *walk, const json_t *schema) {
   const json_t *symbols = json_object_get(schema, "symbols");
-  json_t *seen = json_object();
+  json_t *seen = new_names(walk);
   bool valid = seen != NULL && json_array_size(symbols) > 0;
   ee_buf_text(walk->out, ",\"symbols\":[");
   for (size_t i = 0; valid && i < json_array_size(symbols); i++) {
     const char *symbol = json_string_value(json_array_get(symbols, i));
-    valid = is_name(symbol, false) && json_object_get(seen, symbol) == NULL &&
-            json_object_set_new(seen, symbol, json_true()) == 0;
+    valid = is_name(symbol, false) && add_name(walk, seen, symbol);
     if (valid) ee_buf_printf(walk->out, "%s\"%s\"", i > 0 ? "," : "", symbol);
   }
   ee_buf_byte(walk->out, ']');
@@ -136,15 +149,14 @@ static bool canonical_size(struct walk *walk, const json_t *schema) {
 
 static bool canonical_fields(struct walk *walk, const json_t *schema) {
   const json_t *fields = json_object_get(schema, "fields");
-  json_t *seen = json_object();
+  json_t *seen = new_names(walk);
   bool valid = seen != NULL && json_is_array(fields);
   if (!valid) ee_err_set(walk->err, "a record has no list of fields");
   ee_buf_text(walk->out, ",\"fields\":[");
   for (size_t i = 0; valid && i < json_array_size(fields); i++) {
     const json_t *field = json_array_get(fields, i);
     const char *name = text_of(field, "name");
-    if (!is_name(name, false) || json_object_get(seen, name) != NULL ||
-        json_object_set_new(seen, name, json_true()) != 0) {
+    if (!is_name(name, false) || !add_name(walk, seen, name)) {
       valid = ee_err_set(walk->err, "a field has no valid name, or one that is taken");
       break;
     }
@@ -171,8 +183,7 @@ static bool canonical_named(struct walk *walk, const json_t *schema, const char 
     return ee_err_set(walk->err, "a namespace is not valid");
   }
   full_name(space != NULL ? space : outer, name, full);
-  if (strlen(full) > NAME_MAX_SIZE || json_object_get(walk->names, full) != NULL ||
-      json_object_set_new(walk->names, full, json_true()) != 0) {
+  if (strlen(full) > NAME_MAX_SIZE || !add_name(walk, walk->names, full)) {
     return ee_err_set(walk->err, "type %s is defined twice, or its name is too long", full);
   }
   // A name with dots brings its namespace with it.
@@ -219,11 +230,12 @@ static bool canonical(struct walk *walk, const json_t *schema) {
 }
 
 bool ee_schema_canonical(const json_t *json, struct ee_buf *out, struct ee_err *err) {
-  struct walk walk = {.out = out, .err = err, .names = json_object(), .space = ""};
-  if (walk.names == NULL) return ee_err_set(err, "memory is out");
-  bool valid = canonical(&walk, json);
+  struct walk walk = {.out = out, .err = err, .space = ""};
+  walk.names = new_names(&walk);
+  bool valid = walk.names != NULL && canonical(&walk, json);
   json_decref(walk.names);
-  if (valid && out->failed) return ee_err_set(err, "the canonical form is too large");
+  if (out->over_limit) return ee_err_set(err, "the canonical form is too large");
+  if (out->failed) return ee_err_set(err, "memory is out");
   return valid;
 }
 
@@ -260,6 +272,23 @@ size_t ee_json_nesting(struct ee_str text) {
   return deepest;
 }
 
+// A new reference, or NULL. jansson does not always tell a lack of memory from a syntax error
+// (2.14: "invalid token"), so an error is heard twice.
+static json_t *load(struct ee_str text, struct ee_buf *out, struct ee_err *err) {
+  const size_t flags = JSON_DECODE_ANY | JSON_REJECT_DUPLICATES;
+  json_error_t error = {.text = ""};
+  json_t *json = json_loadb(text.data, text.size, flags, &error);
+  if (json == NULL) json = json_loadb(text.data, text.size, flags, &error);
+  if (json != NULL) return json;
+  if (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory) {
+    out->failed = true;
+    ee_err_set(err, "memory is out");
+  } else {
+    ee_err_set(err, "not JSON: line %d: %s", error.line, error.text);
+  }
+  return NULL;
+}
+
 bool ee_schema_text_canonical(struct ee_str text, struct ee_buf *out, struct ee_err *err) {
   if (text.data == NULL || text.size > EE_SCHEMA_SIZE_MAX) {
     return ee_err_set(err, "a schema may have at most %d bytes", EE_SCHEMA_SIZE_MAX);
@@ -267,11 +296,8 @@ bool ee_schema_text_canonical(struct ee_str text, struct ee_buf *out, struct ee_
   if (ee_json_nesting(text) > EE_SCHEMA_DEPTH_MAX) {
     return ee_err_set(err, "a schema may nest at most %d levels", EE_SCHEMA_DEPTH_MAX);
   }
-  json_error_t error;
-  json_t *json = json_loadb(text.data, text.size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
-  if (json == NULL) {
-    return ee_err_set(err, "not JSON: line %d: %s", error.line, error.text);
-  }
+  json_t *json = load(text, out, err);
+  if (json == NULL) return false;
   bool valid = ee_schema_canonical(json, out, err);
   json_decref(json);
   return valid;

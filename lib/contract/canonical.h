@@ -11,7 +11,8 @@
 #include "base/err.h"
 
 // Appends the canonical form. False when json is not a schema by the specification's rules
-// (names, symbols and unions included); depth is bounded.
+// (names, symbols and unions included); depth is bounded. False with out->failed and not
+// out->over_limit: memory was out, and nothing is known of the schema.
 bool ee_schema_canonical(const json_t *json, struct ee_buf *out, struct ee_err *err);
 uint64_t ee_schema_fingerprint(struct ee_bytes canonical);
 // How deep brackets nest in JSON text (those in strings not counted), without parsing it.

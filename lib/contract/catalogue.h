@@ -33,7 +33,11 @@ enum ee_topic {
 };
 #define EE_PHASE_TOPICS 6  // also the values of enum ee_phase, in the same order
 
-enum ee_cleanup { EE_CLEANUP_DELETE, EE_CLEANUP_COMPACT };
+enum ee_cleanup {
+  EE_CLEANUP_DELETE,
+  EE_CLEANUP_COMPACT,
+  EE_CLEANUP_OTHER,  // both, or neither: of no topic of ours, but brokers allow it
+};
 enum ee_partitioning {
   EE_PARTITION_BY_KEY,    // murmur2 of the key
   EE_PARTITION_EXPLICIT,  // the writer says

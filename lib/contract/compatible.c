@@ -301,7 +301,18 @@ static bool readable_named(struct walk *walk, const json_t *reader, const json_t
          refuse(walk, "a fixed of another size");
 }
 
-// Any branch of the reader's will do.
+// The branch that was meant for the writer's type: of its kind, and of its name if it has one.
+static const json_t *meant_branch(const struct walk *walk, const json_t *reader,
+                                  const json_t *writer) {
+  for (size_t i = 0; i < json_array_size(reader); i++) {
+    const json_t *branch = definition_of(&walk->reader, json_array_get(reader, i));
+    if (strcmp(kind_of(branch), kind_of(writer)) != 0) continue;
+    if (text_of(branch, "name") == NULL || same_name(branch, writer)) return branch;
+  }
+  return NULL;
+}
+
+// Any branch of the reader's will do. Where none does, the one that was meant says why.
 static bool readable_by_union(struct walk *walk, const json_t *reader, const json_t *writer) {
   struct ee_err *why = walk->why;
   bool found = false;
@@ -318,7 +329,11 @@ static bool readable_by_union(struct walk *walk, const json_t *reader, const jso
     }
   }
   walk->why = why;
-  return found || unlike(walk, reader, definition_of(&walk->writer, writer));
+  if (found) return true;
+  const json_t *type = definition_of(&walk->writer, writer);
+  const json_t *meant = why == NULL ? NULL : meant_branch(walk, reader, type);
+  if (meant != NULL && !readable(walk, meant, writer)) return false;
+  return unlike(walk, reader, type);
 }
 
 static bool promotes(const char *reader, const char *writer) {

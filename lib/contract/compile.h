@@ -33,8 +33,12 @@ bool ee_compile_keep(struct ee_compiler *c, avro_schema_t writer, const struct e
 // A node that reads the writer's type and keeps nothing.
 bool ee_compile_skip(struct ee_compiler *c, avro_schema_t writer, struct ee_node *ret);
 
-// Memory is out or a bound is passed: ends the making of the plan.
+// A bound is passed, or memory is out: ends the making of the plan.
 bool ee_compile_stop(struct ee_compiler *c, enum ee_reason reason, const char *what);
+bool ee_compile_no_memory(struct ee_compiler *c);
+// Memory that lives as long as the plan; NULL: has stopped, `what` being too large or memory
+// being out.
+void *ee_compile_alloc(struct ee_compiler *c, size_t size, const char *what);
 // Takes count nodes in a row, zeroed. Pointers to nodes are invalid afterwards.
 bool ee_compile_take(struct ee_compiler *c, size_t count, uint32_t *ret_first);
 // Puts a node into the plan and says where.

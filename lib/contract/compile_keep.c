@@ -51,10 +51,9 @@ static bool compile_enum(struct ee_compiler *c, avro_schema_t writer,
   int count = avro_schema_enum_number_of_symbols(writer);
   bool identical = count == reader->count;
   if (strcmp(avro_schema_name(writer), reader->name) != 0) return unlike(c, writer, reader->name);
-  int32_t *symbols = ee_arena_alloc(&c->plan->arena, (size_t)count * sizeof *symbols);
-  if (symbols == NULL) {
-    return ee_compile_stop(c, EE_REASON_oversized, "the schema's enums are too large");
-  }
+  int32_t *symbols =
+      ee_compile_alloc(c, (size_t)count * sizeof *symbols, "the schema's enums are too large");
+  if (symbols == NULL) return false;
   for (int i = 0; i < count; i++) {
     int index = ee_enum_find(reader, ee_str(avro_schema_enum_get(writer, i)));
     identical = identical && index == i;
@@ -166,7 +165,7 @@ static bool compile_record(struct ee_compiler *c, avro_schema_t writer,
       calloc(avro_schema_record_size(writer) + reader->count + 1, sizeof *nodes);
   bool done = taken != NULL && nodes != NULL
                   ? compile_fields(c, writer, reader, taken, nodes, ret, same)
-                  : ee_compile_stop(c, EE_REASON_oversized, "memory is out");
+                  : ee_compile_no_memory(c);
   free(nodes);
   free(taken);
   return done;

@@ -23,7 +23,7 @@ static bool add_skipped(struct ee_compiler *c, avro_schema_t writer, size_t *ret
   if (c->skipped_count == c->skipped_capacity) {
     size_t capacity = 2 * c->skipped_capacity + 16;
     struct ee_skipped *skipped = realloc(c->skipped, capacity * sizeof *skipped);
-    if (skipped == NULL) return ee_compile_stop(c, EE_REASON_oversized, "memory is out");
+    if (skipped == NULL) return ee_compile_no_memory(c);
     c->skipped = skipped;
     c->skipped_capacity = capacity;
   }

@@ -22,16 +22,27 @@ static const struct ee_deadlines built_in = {.default_ms = {
                                              }};
 _Static_assert(EE_EXECUTION_KIND_OTHER + 1 == EE_EXECUTION_KINDS, "each kind has a default");
 
+static bool read_change(const char *name, const char *value, struct ee_deadlines *deadlines,
+                        struct ee_err *err) {
+  static const struct ee_option duration = {.type = EE_OPTION_DURATION};
+  int kind = ee_enum_find(&ee_execution_kind_type, ee_str(name));
+  if (kind < 0) {
+    return ee_err_set(err,
+                      "%s is not a kind of execution (deployment, inference, pipeline_step, "
+                      "maintenance_task, evaluation, data_movement, tool_call, agent_run, other)",
+                      name);
+  }
+  return ee_option_parse_number(&duration, value, &deadlines->default_ms[kind], err) ||
+         ee_err_prefix(err, "%s", name);
+}
+
 bool ee_deadlines_init(struct ee_deadlines *deadlines, const struct ee_properties *changes,
                        struct ee_err *err) {
-  static const struct ee_option duration = {.type = EE_OPTION_DURATION};
   struct ee_deadlines changed = built_in;
   for (size_t i = 0; i < changes->count; i++) {
     const struct ee_property *change = &changes->items[i];
-    int kind = ee_enum_find(&ee_execution_kind_type, ee_str(change->name));
-    if (kind < 0) return ee_err_set(err, "%s is not a kind of execution", change->name);
-    if (!ee_option_parse_number(&duration, change->value, &changed.default_ms[kind], err)) {
-      return ee_err_prefix(err, "%s", change->name);
+    if (!read_change(change->name, change->value, &changed, err)) {
+      return ee_err_prefix(err, "--deadline");
     }
   }
   *deadlines = changed;

@@ -17,7 +17,8 @@ struct ee_deadlines {
 
 // deployment 15 min, inference 2 min, pipeline_step 1 h, maintenance_task 1 h,
 // evaluation 6 h, data_movement 6 h, tool_call 5 min, agent_run 1 h, other 1 h; then what
-// the properties say (KIND=DURATION). False: no such kind or not a duration.
+// the properties say (KIND=DURATION). False: no such kind or not a duration; err begins with
+// --deadline, the option that every program has for it.
 bool ee_deadlines_init(struct ee_deadlines *deadlines, const struct ee_properties *changes,
                        struct ee_err *err);
 

@@ -3,6 +3,7 @@
 // but only ever sees the canonical form of what has been checked here.
 #include "contract/plan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "contract/canonical.h"
@@ -16,6 +17,22 @@ bool ee_compile_stop(struct ee_compiler *c, enum ee_reason reason, const char *w
   return ee_fault_set(c->fault, reason, 0, ": %s", what);
 }
 
+bool ee_compile_no_memory(struct ee_compiler *c) {
+  return ee_compile_stop(c, EE_NO_MEMORY, "memory is out");
+}
+
+void *ee_compile_alloc(struct ee_compiler *c, size_t size, const char *what) {
+  const struct ee_arena *arena = &c->plan->arena;
+  void *memory = ee_arena_alloc(&c->plan->arena, size);
+  if (memory != NULL) return memory;
+  if (size > arena->limit - arena->total) {
+    ee_compile_stop(c, EE_REASON_oversized, what);
+  } else {
+    ee_compile_no_memory(c);
+  }
+  return NULL;
+}
+
 bool ee_compile_take(struct ee_compiler *c, size_t count, uint32_t *ret_first) {
   struct ee_plan *plan = c->plan;
   if (count > EE_PLAN_NODES_MAX - plan->count) {
@@ -24,7 +41,7 @@ bool ee_compile_take(struct ee_compiler *c, size_t count, uint32_t *ret_first) {
   if (plan->count + count > plan->capacity) {
     size_t capacity = 2 * (size_t)plan->capacity + count + 64;
     struct ee_node *nodes = realloc(plan->nodes, capacity * sizeof *nodes);
-    if (nodes == NULL) return ee_compile_stop(c, EE_REASON_oversized, "memory is out");
+    if (nodes == NULL) return ee_compile_no_memory(c);
     plan->nodes = nodes;
     plan->capacity = (uint32_t)capacity;
   }
@@ -41,10 +58,8 @@ bool ee_compile_put(struct ee_compiler *c, const struct ee_node *node, uint32_t 
 }
 
 bool ee_compile_name(struct ee_compiler *c, const char *name, const char **ret) {
-  char *copy = ee_arena_alloc(&c->plan->arena, strlen(name) + 1);
-  if (copy == NULL) {
-    return ee_compile_stop(c, EE_REASON_oversized, "the names of the schema are too large");
-  }
+  char *copy = ee_compile_alloc(c, strlen(name) + 1, "the names of the schema are too large");
+  if (copy == NULL) return false;
   memcpy(copy, name, strlen(name) + 1);
   *ret = copy;
   return true;
@@ -86,9 +101,23 @@ static bool check_text(struct ee_str text, struct ee_buf *canonical, struct ee_f
                         EE_SCHEMA_DEPTH_MAX);
   }
   if (!ee_schema_text_canonical(text, canonical, &err)) {
-    return ee_fault_set(fault, EE_REASON_wrong_schema, 0, ": %.200s", err.text);
+    bool no_memory = canonical->failed && !canonical->over_limit;
+    return ee_fault_set(fault, no_memory ? EE_NO_MEMORY : EE_REASON_wrong_schema, 0, ": %.200s",
+                        err.text);
   }
   return true;
+}
+
+// What has been found to be a schema.
+static bool parse(struct ee_bytes canonical, avro_schema_t *ret, struct ee_fault *fault) {
+  const char *text = (const char *)canonical.data;
+  int code = avro_schema_from_json_length(text, canonical.size, ret);
+  // It does not always tell a lack of memory from a refusal, so a refusal is heard twice.
+  if (code != 0) code = avro_schema_from_json_length(text, canonical.size, ret);
+  if (code == 0) return true;
+  *ret = NULL;
+  return ee_fault_set(fault, code == ENOMEM ? EE_NO_MEMORY : EE_REASON_wrong_schema, 0, ": %.200s",
+                      avro_strerror());
 }
 
 static bool compile_text(struct ee_compiler *c, struct ee_str text) {
@@ -97,11 +126,7 @@ static bool compile_text(struct ee_compiler *c, struct ee_str text) {
   bool done = false;
   ee_buf_init(&canonical, 2 * EE_SCHEMA_SIZE_MAX);
   if (!check_text(text, &canonical, c->fault)) goto out;
-  if (avro_schema_from_json_length((const char *)canonical.data, canonical.size, &writer) != 0) {
-    ee_fault_set(c->fault, EE_REASON_wrong_schema, 0, ": %.200s", avro_strerror());
-    writer = NULL;
-    goto out;
-  }
+  if (!parse(ee_buf_bytes(&canonical), &writer, c->fault)) goto out;
   if (!is_avro_record(writer)) {
     ee_fault_set(c->fault, EE_REASON_wrong_schema, 0, ": not a record");
     goto out;
@@ -122,7 +147,7 @@ out:
 bool ee_plan_new(const struct ee_record_type *reader, struct ee_str writer_schema,
                  struct ee_plan **ret_plan, struct ee_fault *fault) {
   struct ee_compiler c = {.plan = calloc(1, sizeof(struct ee_plan)), .fault = fault};
-  if (c.plan == NULL) return ee_fault_set(fault, EE_REASON_oversized, 0, "memory is out");
+  if (c.plan == NULL) return ee_fault_set(fault, EE_NO_MEMORY, 0, "memory is out");
   c.plan->reader = reader;
   ee_arena_init(&c.plan->arena, PLAN_ARENA_MAX);
   bool done = compile_text(&c, writer_schema);

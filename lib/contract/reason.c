@@ -16,6 +16,7 @@ const char *ee_reason_name(enum ee_reason reason) {
                                       EE_REASONS(EE_REASON_ENTRY)
 #undef EE_REASON_ENTRY
   };
+  if (reason == EE_NO_MEMORY) return "no_memory";
   return (size_t)reason < sizeof(names) / sizeof(*names) ? names[reason] : "unknown";
 }
 

@@ -30,10 +30,13 @@ enum ee_reason {
 #define EE_REASON_ENTRY(NAME) EE_REASON_##NAME,
   EE_REASONS(EE_REASON_ENTRY)
 #undef EE_REASON_ENTRY
-      EE_REASON_COUNT
+      EE_REASON_COUNT,
+  // No refusal: memory was out, and nothing is known of the input. Only from functions that
+  // name it; never a dead letter's.
+  EE_NO_MEMORY
 };
 
-// The printed name ("truncated"); "accepted" for EE_ACCEPTED.
+// The printed name ("truncated"); "accepted" for EE_ACCEPTED, "no_memory" for EE_NO_MEMORY.
 const char *ee_reason_name(enum ee_reason reason);
 
 // A refusal with its place, for dl_detail and for people.

@@ -28,7 +28,8 @@ struct ee_plan;  // immutable once made; may be shared by threads
 // Makes a plan from a writer's schema (hostile text: size, nesting and shape are checked
 // before avro-c parses it). Reasons: wrong_schema (not a schema, or cannot be resolved to
 // the reader: other kind of type, other name), missing_field (a reader's field that the
-// writer lacks has no default), too_deep, oversized.
+// writer lacks has no default), too_deep, oversized. EE_NO_MEMORY says nothing of the schema:
+// the same call may succeed later.
 bool ee_plan_new(const struct ee_record_type *reader, struct ee_str writer_schema,
                  struct ee_plan **ret_plan, struct ee_fault *fault);
 void ee_plan_free(struct ee_plan *plan);

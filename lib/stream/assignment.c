@@ -61,6 +61,7 @@ void assignment_revoked(struct ee_runtime *rt) {
 }
 
 static void release_partitions(struct ee_runtime *rt) {
+  checkpoint_forget(rt);
   for (int32_t i = 0; i < rt->partition_limit; i++) {
     struct partition *p = rt->partitions[i];
     if (p == NULL) continue;
@@ -295,6 +296,7 @@ void assignment_again(struct ee_runtime *rt) {
     if (p == NULL) continue;
     restore_stop(rt, p);
     p->state = PARTITION_RESTORING;
+    p->clock = INT64_MIN;  // that of a batch that may not have happened
     rt->metrics->partitions[i].running = false;
   }
   if (rt->partition_count > 0) rt->assignment = ASSIGNMENT_OFFERED;

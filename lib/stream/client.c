@@ -104,19 +104,8 @@ static rd_kafka_conf_t *make_conf(const struct ee_client_settings *settings, con
   return NULL;
 }
 
-static bool check_prefix(const char *prefix, struct ee_err *err) {
-  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  size_t size = strlen(prefix);
-  if (size <= EE_TOPIC_PREFIX_MAX && strspn(prefix, allowed) == size) return true;
-  return ee_err_set(err,
-                    "--topic-prefix \"%s\": at most %d letters, digits, '.', '_' and '-' are "
-                    "allowed",
-                    prefix, EE_TOPIC_PREFIX_MAX);
-}
-
 bool ee_client_new(const struct ee_client_settings *settings, enum ee_client_role role,
                    const char *program, struct ee_client **ret, struct ee_err *err) {
-  if (!check_prefix(settings->topic_prefix, err)) return false;
   struct ee_client *client = calloc(1, sizeof *client);
   if (client == NULL) return ee_err_set(err, "memory is out");
   client->role = role;

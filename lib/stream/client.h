@@ -47,7 +47,7 @@ const char *ee_client_trouble(struct ee_client *client);
 void ee_client_serve(struct ee_client *client, int timeout_ms);
 
 // The catalogue's topic with the prefix before its name. The prefix is at most
-// EE_TOPIC_PREFIX_MAX bytes (ee_client_new refuses longer ones).
+// EE_TOPIC_PREFIX_MAX bytes (ee_client_options refuses longer ones).
 void ee_client_topic_name(const struct ee_client_settings *settings, enum ee_topic topic,
                           char out[EE_TOPIC_NAME_SIZE]);
 

@@ -59,6 +59,7 @@ static void write_tick(struct ee_runtime *rt, const struct ee_tp_offset *ends) {
   if (rt->value.failed) return;  // the next one will do
   struct ee_output output = {.tp = {EE_TOPIC_TICK, number}, .value = ee_buf_bytes(&rt->value)};
   rt->broker->ops->produce_plain(rt->broker, &output);
+  rt->metrics->outputs[EE_TOPIC_TICK]++;
 }
 
 void clock_finished(struct ee_runtime *rt, struct ee_operation *operation) {

@@ -216,13 +216,14 @@ static enum ee_outcome_class begin_transaction(struct ee_broker *broker, struct 
     ee_err_set(err, "another instance has taken over the transactional.id");
     return EE_FENCED;
   }
-  if (client->producer->transaction != 0) {
+  if (client->transaction_begun) {
     ee_err_set(err, "a transaction is open already");
     return EE_FATAL;
   }
-  if (ee_transaction_begin(client->cluster, client->producer)) return EE_DONE;
-  ee_err_set(err, "no memory for another transaction");
-  return EE_FATAL;
+  enum ee_outcome_class outcome = ee_client_open_transaction(client, err);
+  if (outcome == EE_FATAL) return outcome;
+  client->transaction_begun = true;
+  return EE_DONE;
 }
 
 // Fills in the partition. EE_DONE: it may be appended.
@@ -259,11 +260,12 @@ static enum ee_outcome_class produce(struct ee_broker *broker, const struct ee_o
     ee_err_set(err, "another instance has taken over the transactional.id");
     return EE_FENCED;
   }
-  if (client->producer->transaction == 0) {
+  if (!client->transaction_begun) {
     ee_err_set(err, "no transaction is open");
     return EE_FATAL;
   }
-  enum ee_outcome_class outcome = check_output(client->cluster, output, &tp, err);
+  enum ee_outcome_class outcome = ee_client_open_transaction(client, err);
+  if (outcome == EE_DONE) outcome = check_output(client->cluster, output, &tp, err);
   if (outcome != EE_DONE) return outcome;
   int64_t offset = ee_transaction_append(client->cluster, client->producer, tp, output);
   return offset >= 0 ? EE_DONE : full(client->cluster, err);

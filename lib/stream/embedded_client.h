@@ -51,6 +51,7 @@ struct ee_client {
 
   struct ee_producer *producer;
   uint32_t epoch;                        // 0: not initialised
+  bool transaction_begun;                // by us; the cluster hears of it when it can
   enum ee_outcome_class commit_outcome;  // of the step that begin has already made
   struct ee_err commit_err;
 
@@ -86,6 +87,8 @@ size_t ee_fetch_messages(struct ee_client *client);
 void ee_operation_begin(struct ee_client *client, struct ee_operation *operation);
 // Ends the first operation that can end and takes it out; NULL: none.
 struct ee_operation *ee_operation_finish(struct ee_client *client);
+// The transaction that was begun is there. RETRY: the markers of the one before are not.
+enum ee_outcome_class ee_client_open_transaction(struct ee_client *client, struct ee_err *err);
 // The producer is initialised and nobody has fenced it.
 bool ee_client_holds_producer(const struct ee_client *client);
 

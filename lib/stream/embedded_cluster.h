@@ -49,6 +49,7 @@ struct ee_cluster {
   int32_t partitions;
   size_t memory, memory_limit;
   int64_t time_ms;
+  bool holds_markers;  // they are written by ee_transaction_mark, as late as its caller likes
   char *names[EE_TOPIC_COUNT];  // owned
   size_t first_log[EE_TOPIC_COUNT + 1];
   struct ee_log *logs;      // owned; by topic and partition
@@ -87,7 +88,9 @@ struct ee_producer {
   struct ee_producer *next;
   char *id;              // owned
   uint32_t epoch;        // that of the present holder
-  uint32_t transaction;  // number of the open one, 0: none
+  uint32_t transaction;  // number of the one that is open or ending, 0: none
+  bool ending;           // decided, and markers are still to be written
+  bool commits;          // how it was decided
   int64_t *first;        // owned; by log: offset of the open one's first record, -1: none
   size_t *touched;       // owned; indices of the logs it has records in
   size_t touched_count;
@@ -99,7 +102,9 @@ struct ee_producer {
 // The producer of that id, made when missing; NULL: no memory.
 struct ee_producer *ee_producer_of(struct ee_cluster *cluster, const char *group,
                                    const char *instance);
-// Fences the holder, aborts its open transaction, and returns the new holder's epoch.
+// Fences the holder and aborts its open transaction.
+void ee_producer_fence(struct ee_cluster *cluster, struct ee_producer *producer);
+// Likewise, and returns the new holder's epoch; 0: not yet, markers are to be written first.
 uint32_t ee_producer_init(struct ee_cluster *cluster, struct ee_producer *producer);
 // False: no memory, or the cluster's limit.
 bool ee_transaction_begin(struct ee_cluster *cluster, struct ee_producer *producer);
@@ -108,8 +113,12 @@ int64_t ee_transaction_append(struct ee_cluster *cluster, struct ee_producer *pr
 // Adds the group's offsets to the open transaction: pending until it ends. False: no memory.
 bool ee_transaction_send_offsets(struct ee_producer *producer, struct ee_group *group,
                                  const struct ee_tp_offset *offsets, size_t count);
-// Writes the markers and, for a commit, the pending offsets.
+// Decides the open transaction. Its markers are written at once, unless the cluster holds
+// them back.
 void ee_transaction_end(struct ee_cluster *cluster, struct ee_producer *producer, bool commit);
+// Writes one marker of a transaction that is ending: that of the log touched[which], or, from
+// touched_count on, that of the group's offsets. The last one ends it.
+void ee_transaction_mark(struct ee_cluster *cluster, struct ee_producer *producer, size_t which);
 void ee_producers_free(struct ee_cluster *cluster);
 
 // ---- Groups.

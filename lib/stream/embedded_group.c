@@ -161,6 +161,7 @@ struct ee_member *ee_group_join(struct ee_cluster *cluster, struct ee_group *gro
 
 void ee_group_rejoin(struct ee_cluster *cluster, struct ee_group *group, struct ee_member *member) {
   member->joined = true;
+  member->offered = false;  // of a generation that is over
   complete_when_all_joined(cluster, group);
 }
 
@@ -186,7 +187,7 @@ void ee_cluster_expire(struct ee_cluster *cluster, const char *group_name, const
     ee_group_remove(cluster, group, member);
   }
   struct ee_producer *producer = ee_producer_of(cluster, group_name, instance);
-  if (producer != NULL && producer->transaction != 0) ee_producer_init(cluster, producer);
+  if (producer != NULL) ee_producer_fence(cluster, producer);
 }
 
 // ---- Offsets.

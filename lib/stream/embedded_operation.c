@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operations of a member of the embedded cluster. A commit sends its offsets when it is
-// begun and ends the transaction at the next poll, so that a member can die in between,
-// as it can with Kafka.
+// begun, or when the markers of the transaction before it have been written, and ends the
+// transaction at the next poll, so that a member can die in between, as it can with Kafka.
 #include <assert.h>
 
 #include "stream/embedded_client.h"
@@ -27,6 +27,8 @@ static enum ee_outcome_class send_offsets(struct ee_client *client,
                                           const struct ee_operation *operation,
                                           struct ee_err *err) {
   if (!ee_client_holds_producer(client) || client->replaced) return fenced(err);
+  enum ee_outcome_class outcome = ee_client_open_transaction(client, err);
+  if (outcome != EE_DONE) return outcome;
   if (operation->count > 0 && !generation_valid(client)) {
     ee_err_set(err, "the group has a newer generation");
     return EE_ABORT;
@@ -47,16 +49,22 @@ static enum ee_outcome_class send_offsets(struct ee_client *client,
 static enum ee_outcome_class end_transaction(struct ee_client *client, bool commit,
                                              struct ee_err *err) {
   if (!ee_client_holds_producer(client)) return fenced(err);
-  if (client->producer->transaction != 0) {
+  client->transaction_begun = false;
+  if (client->producer->transaction != 0 && !client->producer->ending) {
     ee_transaction_end(client->cluster, client->producer, commit);
   }
   return EE_DONE;
 }
 
-static enum ee_outcome_class init_producer(struct ee_client *client, struct ee_err *err) {
-  if (client->replaced) return fenced(err);
-  client->epoch = ee_producer_init(client->cluster, client->producer);
-  return EE_DONE;
+enum ee_outcome_class ee_client_open_transaction(struct ee_client *client, struct ee_err *err) {
+  if (client->producer->ending) {
+    ee_err_set(err, "the transaction before this one is still ending");
+    return EE_RETRY;
+  }
+  if (client->producer->transaction != 0) return EE_DONE;
+  if (ee_transaction_begin(client->cluster, client->producer)) return EE_DONE;
+  ee_err_set(err, "no memory for another transaction");
+  return EE_FATAL;
 }
 
 static enum ee_outcome_class commit(struct ee_client *client, struct ee_err *err) {
@@ -106,7 +114,18 @@ static void fill_topics(const struct ee_client *client, struct ee_operation *ope
 
 // ---- Their queue.
 
-static bool can_finish(const struct ee_client *client, const struct ee_operation *operation) {
+// May move it on.
+static bool can_finish(struct ee_client *client, struct ee_operation *operation) {
+  if (operation->kind == EE_OP_INIT || operation->kind == EE_OP_RENEW) {
+    if (client->replaced) return true;
+    client->transaction_begun = false;
+    client->epoch = ee_producer_init(client->cluster, client->producer);
+    return client->epoch != 0;
+  }
+  if (operation->kind == EE_OP_COMMIT && client->commit_outcome == EE_RETRY) {
+    client->commit_outcome = send_offsets(client, operation, &client->commit_err);
+    return false;
+  }
   if (operation->kind != EE_OP_COMMITTED) return true;
   for (size_t i = 0; i < operation->count; i++) {
     if (ee_group_pending(client->cluster, client->group, operation->offsets[i].tp)) return false;
@@ -118,7 +137,7 @@ static enum ee_outcome_class finish(struct ee_client *client, struct ee_operatio
   switch (operation->kind) {
     case EE_OP_INIT:
     case EE_OP_RENEW:
-      return init_producer(client, &operation->err);
+      return client->replaced ? fenced(&operation->err) : EE_DONE;
     case EE_OP_COMMIT:
       return commit(client, &operation->err);
     case EE_OP_ABORT:
@@ -153,11 +172,10 @@ struct ee_operation *ee_operation_finish(struct ee_client *client) {
   size_t at = 0;
   bool committed_waits = false;  // those behind it wait too
   for (; at < client->operation_count; at++) {
-    const struct ee_operation *operation = client->operations[at];
-    bool waits =
-        operation->kind == EE_OP_COMMITTED && (committed_waits || !can_finish(client, operation));
-    if (!waits) break;
-    committed_waits = true;
+    struct ee_operation *operation = client->operations[at];
+    bool behind = operation->kind == EE_OP_COMMITTED && committed_waits;
+    if (!behind && can_finish(client, operation)) break;
+    committed_waits |= operation->kind == EE_OP_COMMITTED;
   }
   if (at == client->operation_count) return NULL;
   struct ee_operation *operation = client->operations[at];

@@ -59,9 +59,15 @@ struct ee_producer *ee_producer_of(struct ee_cluster *cluster, const char *group
   return producer;
 }
 
+void ee_producer_fence(struct ee_cluster *cluster, struct ee_producer *producer) {
+  if (producer->transaction == 0 || producer->ending) return;
+  ee_transaction_end(cluster, producer, false);
+  producer->epoch++;
+}
+
 uint32_t ee_producer_init(struct ee_cluster *cluster, struct ee_producer *producer) {
-  if (producer->transaction != 0) ee_transaction_end(cluster, producer, false);
-  return ++producer->epoch;
+  ee_producer_fence(cluster, producer);
+  return producer->ending ? 0 : ++producer->epoch;
 }
 
 // Number 0 stands for records outside any transaction.
@@ -114,21 +120,43 @@ bool ee_transaction_send_offsets(struct ee_producer *producer, struct ee_group *
   return true;
 }
 
-void ee_transaction_end(struct ee_cluster *cluster, struct ee_producer *producer, bool commit) {
-  cluster->transactions[producer->transaction] =
-      commit ? EE_TRANSACTION_COMMITTED : EE_TRANSACTION_ABORTED;
-  for (size_t i = 0; i < producer->touched_count; i++) {
-    struct ee_log *log = &cluster->logs[producer->touched[i]];
-    log->end++;  // the marker
-    log->open--;
-    producer->first[producer->touched[i]] = -1;
-  }
-  for (size_t i = 0; commit && i < producer->offset_count; i++) {
+static void write_marker(struct ee_cluster *cluster, struct ee_producer *producer, size_t which) {
+  size_t index = producer->touched[which];
+  cluster->logs[index].end++;
+  cluster->logs[index].open--;
+  producer->first[index] = -1;
+  producer->touched[which] = producer->touched[--producer->touched_count];
+}
+
+static void apply_offsets(struct ee_cluster *cluster, struct ee_producer *producer) {
+  for (size_t i = 0; producer->commits && i < producer->offset_count; i++) {
     const struct ee_tp_offset *offset = &producer->offsets[i];
     producer->group->offsets[ee_log_index(cluster, offset->tp)] = offset->offset;
   }
-  producer->transaction = 0;
-  producer->touched_count = 0;
   producer->offset_count = 0;
   producer->group = NULL;
+}
+
+void ee_transaction_mark(struct ee_cluster *cluster, struct ee_producer *producer, size_t which) {
+  assert(producer->ending);
+  if (which < producer->touched_count) {
+    write_marker(cluster, producer, which);
+  } else {
+    apply_offsets(cluster, producer);
+  }
+  if (producer->touched_count > 0 || producer->offset_count > 0) return;
+  producer->transaction = 0;
+  producer->ending = false;
+}
+
+void ee_transaction_end(struct ee_cluster *cluster, struct ee_producer *producer, bool commit) {
+  assert(producer->transaction != 0 && !producer->ending);
+  cluster->transactions[producer->transaction] =
+      commit ? EE_TRANSACTION_COMMITTED : EE_TRANSACTION_ABORTED;
+  producer->ending = true;
+  producer->commits = commit;
+  if (producer->touched_count == 0 && producer->offset_count == 0)
+    ee_transaction_mark(cluster, producer, 0);
+  while (producer->ending && !cluster->holds_markers)
+    ee_transaction_mark(cluster, producer, 0);
 }

@@ -46,6 +46,21 @@ static bool split_address(const char *address, char host[HOST_MAX], const char *
   return true;
 }
 
+// getaddrinfo takes larger ones, and then their low 16 bits.
+static bool is_port(const char *text) {
+  return strspn(text, "0123456789") == strlen(text) && strlen(text) <= 5 &&
+         strtol(text, NULL, 10) <= 65535;
+}
+
+bool ee_http_check(const char *address, struct ee_err *err) {
+  char host[HOST_MAX];
+  const char *port;
+  if (!split_address(address, host, &port)) {
+    return ee_err_set(err, "\"%s\" is not HOST:PORT", address);
+  }
+  return is_port(port) || ee_err_set(err, "\"%s\" is not HOST:PORT: ports are 0 to 65535", address);
+}
+
 static int listen_on(const struct addrinfo *where) {
   int type = where->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, yes = 1;
   int fd = socket(where->ai_family, type, where->ai_protocol);
@@ -63,10 +78,7 @@ static int listen_on(const struct addrinfo *where) {
 static int open_socket(const char *address, struct ee_err *err) {
   char host[HOST_MAX];
   const char *port;
-  if (!split_address(address, host, &port)) {
-    ee_err_set(err, "\"%s\" is not HOST:PORT", address);
-    return -1;
-  }
+  if (!ee_http_check(address, err) || !split_address(address, host, &port)) return -1;
   struct addrinfo hints = {
       .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
   struct addrinfo *found;

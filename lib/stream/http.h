@@ -21,6 +21,8 @@ struct ee_http_source {
   void *context;
 };
 
+// Whether the text is an address as below.
+bool ee_http_check(const char *address, struct ee_err *err);
 // Listens on HOST:PORT ([HOST]:PORT for IPv6; an empty HOST is every interface; port 0:
 // any free one). Copies source, borrows its context. May block while HOST is looked up.
 bool ee_http_new(const char *address, const struct ee_http_source *source, struct ee_http **ret,

@@ -28,6 +28,18 @@ static bool is_hopeless(rd_kafka_resp_err_t code) {
   }
 }
 
+const char *ee_kafka_advice(rd_kafka_resp_err_t code) {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+      return "; set --session-timeout between the brokers' group.min.session.timeout.ms and "
+             "group.max.session.timeout.ms";
+    case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
+      return "; set --transaction-timeout to no more than the brokers' transaction.max.timeout.ms";
+    default:
+      return "";
+  }
+}
+
 // A dead producer: what it had under way may or may not have happened.
 static enum ee_outcome_class classify_dead(enum ee_kafka_stage stage, rd_kafka_resp_err_t code) {
   switch (stage) {

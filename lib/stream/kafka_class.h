@@ -29,4 +29,8 @@ struct ee_kafka_fault {
 
 enum ee_outcome_class ee_kafka_classify(enum ee_kafka_stage stage, struct ee_kafka_fault fault);
 
+// What the operator should do about it, to be put behind the error's text; "" where the text
+// says enough.
+const char *ee_kafka_advice(rd_kafka_resp_err_t code);
+
 #endif

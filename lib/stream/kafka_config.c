@@ -22,7 +22,6 @@ struct setting {
 static const struct setting tuning[] = {
     {EVERY, "socket.nagle.disable", "true"},
     {EVERY, "reconnect.backoff.max.ms", "2000"},
-    {ROLE(EE_KAFKA_MEMBER), "max.poll.interval.ms", "300000"},
     // How long a fetch waits for data also bounds how long a partition that is added or
     // resumed, or an end that is reached, waits for the fetch under way.
     {ROLE(EE_KAFKA_FETCHER), "fetch.wait.max.ms", "20"},
@@ -109,6 +108,9 @@ static bool set_number(rd_kafka_conf_t *conf, const char *name, int64_t value, s
   return set(conf, name, text, err);
 }
 
+// librdkafka wants it no shorter than the session; the user's own is left as it is.
+#define POLL_INTERVAL_MS INT64_C(300000)
+
 static int64_t clamp(int64_t value, int64_t least, int64_t most) {
   return value < least ? least : value > most ? most : value;
 }
@@ -133,6 +135,14 @@ static bool set_sizes(rd_kafka_conf_t *conf, const struct ee_kafka_settings *s,
     default:
       return true;
   }
+}
+
+static bool set_patience(rd_kafka_conf_t *conf, const struct ee_kafka_settings *s,
+                         enum ee_kafka_role role, struct ee_err *err) {
+  int64_t session_ms = s->session_timeout_ms;
+  return !(CONSUMERS & ROLE(role)) ||
+         set_number(conf, "max.poll.interval.ms",
+                    session_ms > POLL_INTERVAL_MS ? session_ms : POLL_INTERVAL_MS, err);
 }
 
 static bool set_identity(rd_kafka_conf_t *conf, const struct ee_kafka_settings *s,
@@ -208,7 +218,8 @@ rd_kafka_conf_t *ee_kafka_conf_new(const struct ee_kafka_shared *shared, enum ee
   if (role == EE_KAFKA_FETCHER && shared->wakes_itself) set_queue_backoff(conf);
   if (set_client(conf, s, role, err) &&
       set_table(conf, tuning, sizeof(tuning) / sizeof(tuning[0]), role, err) &&
-      set_sizes(conf, s, role, err) && set_user(conf, &shared->properties, err) &&
+      set_sizes(conf, s, role, err) && set_patience(conf, s, role, err) &&
+      set_user(conf, &shared->properties, err) &&
       set_table(conf, fixed, sizeof(fixed) / sizeof(fixed[0]), role, err) &&
       set_identity(conf, s, role, err)) {
     return conf;

@@ -104,6 +104,16 @@ static void offer(struct ee_kafka_group *group, const rd_kafka_topic_partition_l
   if (!group->revoking) group->told = false;
 }
 
+// What is lost is answered at once, since there is nothing left to finish: until then
+// librdkafka (2.0.2) sends heartbeats without the member id that it has thrown away, and the
+// broker, when it is back, takes a static member for a second process and fences it.
+static void withdraw(struct ee_kafka_group *group, bool lost) {
+  if (lost || !group->holds) give_up(group);
+  if (!group->holds) return;
+  revoke(group, lost, lost);
+  if (lost) group->silent = true;
+}
+
 static void on_rebalance(void *context, rd_kafka_resp_err_t err,
                          const rd_kafka_topic_partition_list_t *partitions) {
   struct ee_kafka_group *group = context;
@@ -115,11 +125,7 @@ static void on_rebalance(void *context, rd_kafka_resp_err_t err,
     offer(group, partitions);
   } else {
     group->offer = false;
-    if (group->holds) {
-      revoke(group, rd_kafka_assignment_lost(group->handle->rk) != 0, false);
-    } else {
-      give_up(group);
-    }
+    withdraw(group, rd_kafka_assignment_lost(group->handle->rk) != 0);
   }
 }
 
@@ -127,9 +133,9 @@ static void report(struct ee_kafka_group *group, const rd_kafka_message_t *messa
   struct ee_kafka_fault fault = {.code = message->err};
   enum ee_outcome_class outcome = ee_kafka_classify(EE_KAFKA_GROUP, fault);
   const char *topic = message->rkt == NULL ? "" : rd_kafka_topic_name(message->rkt);
-  ee_kafka_notice(&group->handle->shared->notices, outcome, "group \"%s\": %s%s%s",
+  ee_kafka_notice(&group->handle->shared->notices, outcome, "group \"%s\": %s%s%s%s",
                   group->handle->shared->settings.group, topic, topic[0] == '\0' ? "" : ": ",
-                  rd_kafka_message_errstr(message));
+                  rd_kafka_message_errstr(message), ee_kafka_advice(message->err));
 }
 
 void ee_kafka_group_turn(struct ee_kafka_group *group) {

@@ -131,9 +131,18 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
   if (strcmp(facility, "CONFWARN") == 0 && strstr(text, "will be ignored by") != NULL) return;
   const struct ee_kafka_handle *handle = rk == NULL ? NULL : rd_kafka_opaque(rk);
   enum ee_level to = level <= 3 ? EE_ERROR : level == 4 ? EE_WARN : level <= 6 ? EE_INFO : EE_DEBUG;
+  // Connections come and go; that all are gone is said as a trouble.
+  if (strcmp(facility, "FAIL") == 0) to = EE_INFO;
   const char *name = handle == NULL ? "" : ee_kafka_role_name(handle->role);
   ee_log(to, text,
          EE_LOG_WITH(EE_LOG_S("librdkafka", ee_str(facility)), EE_LOG_S("handle", ee_str(name))));
+}
+
+void ee_kafka_explain_fence(const struct ee_kafka_shared *shared, struct ee_err *err) {
+  ee_err_prefix(err,
+                "another process runs as instance \"%s\" of group \"%s\"; give each an --instance "
+                "and a --state-dir of its own",
+                shared->settings.instance, shared->settings.group);
 }
 
 void ee_kafka_handle_fatal(struct ee_kafka_handle *handle) {
@@ -145,9 +154,10 @@ void ee_kafka_handle_fatal(struct ee_kafka_handle *handle) {
   struct ee_kafka_fault fault = {.code = code, .fatal = true};
   enum ee_outcome_class outcome = ee_kafka_classify(EE_KAFKA_GROUP, fault);
   if (outcome == EE_FENCED) {
-    ee_kafka_notice(&handle->shared->notices, outcome,
-                    "another process runs as instance \"%s\" of group \"%s\": %s",
-                    handle->shared->settings.instance, handle->shared->settings.group, text);
+    struct ee_err err;
+    ee_err_set(&err, "%s", text);
+    ee_kafka_explain_fence(handle->shared, &err);
+    ee_kafka_notice(&handle->shared->notices, outcome, "%s", err.text);
   } else {
     ee_kafka_notice(&handle->shared->notices, outcome, "%s", text);
   }
@@ -161,14 +171,17 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque) 
       ee_kafka_handle_fatal(handle);
       break;
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+      ee_kafka_notice_away(&handle->shared->notices, handle->shared->settings.bootstrap, reason);
+      break;
     case RD_KAFKA_RESP_ERR__RESOLVE:
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR__SSL:
       ee_kafka_notice_ailment(&handle->shared->notices, EE_KAFKA_BROKERS_AWAY, "Kafka at %s: %s",
                               handle->shared->settings.bootstrap, reason);
       break;
-    default:
-      break;  // single connections come and go; librdkafka logs them
+    default:  // single connections come and go
+      ee_kafka_notice_connection(&handle->shared->notices, reason);
+      break;
   }
 }
 

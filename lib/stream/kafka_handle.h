@@ -61,6 +61,8 @@ void ee_kafka_handle_silence(struct ee_kafka_handle *handle);
 
 // The topic's object, borrowed, made at the first call; NULL when that fails.
 rd_kafka_topic_t *ee_kafka_handle_topic(struct ee_kafka_handle *handle, enum ee_topic topic);
+// Puts before the error who has fenced us, and what to do.
+void ee_kafka_explain_fence(const struct ee_kafka_shared *shared, struct ee_err *err);
 // Gives notice of librdkafka's fatal error. A consumer's arrives among its messages.
 void ee_kafka_handle_fatal(struct ee_kafka_handle *handle);
 // Serves callbacks of a handle that consumes nothing.

@@ -21,9 +21,8 @@ void ee_kafka_notices_release(struct ee_kafka_notices *notices) {
   pthread_mutex_destroy(&notices->lock);
 }
 
-__attribute__((format(printf, 3, 0))) static void push(struct ee_kafka_notices *notices,
-                                                       enum ee_outcome_class outcome,
-                                                       const char *format, va_list args) {
+static void push(struct ee_kafka_notices *notices, enum ee_outcome_class outcome,
+                 const struct ee_err *err) {
   size_t place = notices->count;
   if (place == EE_KAFKA_NOTICES) {
     if (outcome == EE_RETRY) return;
@@ -33,36 +32,79 @@ __attribute__((format(printf, 3, 0))) static void push(struct ee_kafka_notices *
   }
   struct ee_kafka_notice *notice = &notices->ring[(notices->first + place) % EE_KAFKA_NOTICES];
   notice->outcome = outcome;
-  char text[EE_ERR_MAX];
-  vsnprintf(text, sizeof(text), format, args);
-  ee_err_set(&notice->err, "%s", text);
+  notice->err = *err;
   ee_kafka_wake(notices->wake_fd);
+}
+
+__attribute__((format(printf, 1, 0))) static struct ee_err print(const char *format, va_list args) {
+  char text[EE_ERR_MAX];
+  struct ee_err err;
+  vsnprintf(text, sizeof(text), format, args);
+  ee_err_set(&err, "%s", text);
+  return err;
 }
 
 void ee_kafka_notice(struct ee_kafka_notices *notices, enum ee_outcome_class outcome,
                      const char *format, ...) {
   va_list args;
   va_start(args, format);
-  pthread_mutex_lock(&notices->lock);
-  push(notices, outcome, format, args);
-  pthread_mutex_unlock(&notices->lock);
+  struct ee_err err = print(format, args);
   va_end(args);
+  pthread_mutex_lock(&notices->lock);
+  push(notices, outcome, &err);
+  pthread_mutex_unlock(&notices->lock);
+}
+
+// Holding the lock.
+static void ail(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment,
+                const struct ee_err *err) {
+  struct ee_err *known = &notices->ailing[ailment];
+  if (known->text[0] == '\0') push(notices, EE_RETRY, err);
+  *known = *err;
 }
 
 void ee_kafka_notice_ailment(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment,
                              const char *format, ...) {
   va_list args;
   va_start(args, format);
-  pthread_mutex_lock(&notices->lock);
-  if (!notices->ailing[ailment]) push(notices, EE_RETRY, format, args);
-  notices->ailing[ailment] = true;
-  pthread_mutex_unlock(&notices->lock);
+  struct ee_err err = print(format, args);
   va_end(args);
+  pthread_mutex_lock(&notices->lock);
+  ail(notices, ailment, &err);
+  pthread_mutex_unlock(&notices->lock);
+}
+
+void ee_kafka_notice_connection(struct ee_kafka_notices *notices, const char *why) {
+  pthread_mutex_lock(&notices->lock);
+  bool lost = strstr(why, "Disconnected") != NULL;
+  if (!lost || notices->connection.text[0] == '\0') ee_err_set(&notices->connection, "%s", why);
+  pthread_mutex_unlock(&notices->lock);
+}
+
+void ee_kafka_notice_away(struct ee_kafka_notices *notices, const char *bootstrap,
+                          const char *why) {
+  struct ee_err err;
+  pthread_mutex_lock(&notices->lock);
+  if (notices->connection.text[0] != '\0') why = notices->connection.text;
+  ee_err_set(&err, "Kafka at %s cannot be reached (is it running, and is --bootstrap right?): %s",
+             bootstrap, why);
+  ail(notices, EE_KAFKA_BROKERS_AWAY, &err);
+  pthread_mutex_unlock(&notices->lock);
+}
+
+bool ee_kafka_notice_ails(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment,
+                          struct ee_err *ret) {
+  pthread_mutex_lock(&notices->lock);
+  bool ailing = notices->ailing[ailment].text[0] != '\0';
+  if (ailing) *ret = notices->ailing[ailment];
+  pthread_mutex_unlock(&notices->lock);
+  return ailing;
 }
 
 void ee_kafka_notice_healed(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment) {
   pthread_mutex_lock(&notices->lock);
-  notices->ailing[ailment] = false;
+  notices->ailing[ailment].text[0] = '\0';
+  if (ailment == EE_KAFKA_BROKERS_AWAY) notices->connection.text[0] = '\0';
   pthread_mutex_unlock(&notices->lock);
 }
 

@@ -22,7 +22,8 @@ struct ee_kafka_notices {
   int wake_fd;  // borrowed eventfd, written at each push
   struct ee_kafka_notice ring[EE_KAFKA_NOTICES];
   size_t first, count;
-  bool ailing[EE_KAFKA_AILMENTS];
+  struct ee_err ailing[EE_KAFKA_AILMENTS];  // empty: not ailing
+  struct ee_err connection;                 // what a connection last failed with; empty: healed
 };
 
 void ee_kafka_notices_init(struct ee_kafka_notices *notices, int wake_fd);
@@ -34,6 +35,15 @@ void ee_kafka_notice(struct ee_kafka_notices *notices, enum ee_outcome_class out
 // A RETRY, if it is not known already.
 void ee_kafka_notice_ailment(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment,
                              const char *format, ...) __attribute__((format(printf, 3, 4)));
+// Notes why a connection failed, for what is said when all have: that says only how many. That
+// one was lost says less than why there is no other.
+void ee_kafka_notice_connection(struct ee_kafka_notices *notices, const char *why);
+// The brokers cannot be reached: an ailment, said with what the last connection failed with,
+// or `why` where there was none.
+void ee_kafka_notice_away(struct ee_kafka_notices *notices, const char *bootstrap, const char *why);
+// Copies what is known of it. False: not ailing.
+bool ee_kafka_notice_ails(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment,
+                          struct ee_err *ret);
 void ee_kafka_notice_healed(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment);
 // False: there is none.
 bool ee_kafka_notice_take(struct ee_kafka_notices *notices, struct ee_kafka_notice *ret);

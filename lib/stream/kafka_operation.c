@@ -148,10 +148,22 @@ static void copy_topics(struct ee_kafka_broker *broker, const struct ee_kafka_jo
   }
 }
 
+// "Timed out" alone says nothing: an outage that is known is said with it.
+static void explain(struct ee_kafka_broker *broker, struct ee_operation *operation) {
+  struct ee_err away;
+  if (operation->outcome == EE_FENCED) ee_kafka_explain_fence(broker->shared, &operation->err);
+  if (operation->outcome != EE_RETRY ||
+      !ee_kafka_notice_ails(&broker->shared->notices, EE_KAFKA_BROKERS_AWAY, &away)) {
+    return;
+  }
+  ee_err_set(&operation->err, "%s (%s)", away.text, operation->err.text);
+}
+
 static void finish(struct ee_kafka_broker *broker, struct ee_kafka_job *job) {
   struct ee_operation *operation = job->operation;
   operation->outcome = job->outcome;
   operation->err = job->err;
+  explain(broker, operation);
   copy_offsets(job, operation);
   copy_topics(broker, job, operation);
   if (ee_kafka_job_takes_transactor(job->kind)) {

@@ -60,9 +60,9 @@ static void read_setting(const char *name, const char *value, struct ee_topic_st
   if (strcmp(name, "message.timestamp.type") == 0) {
     state->append_time = value != NULL && strcmp(value, "LogAppendTime") == 0;
   } else if (strcmp(name, "cleanup.policy") == 0) {
-    // "compact,delete" forgets old keys, so it is no compacted topic to us.
     bool compact = value != NULL && strcmp(value, "compact") == 0;
-    state->cleanup = compact ? EE_CLEANUP_COMPACT : EE_CLEANUP_DELETE;
+    bool delete = value != NULL && strcmp(value, "delete") == 0;
+    state->cleanup = compact ? EE_CLEANUP_COMPACT : delete ? EE_CLEANUP_DELETE : EE_CLEANUP_OTHER;
   } else if (strcmp(name, "max.message.bytes") == 0) {
     state->max_message_bytes = number_of(value);
   } else if (strcmp(name, "delete.retention.ms") == 0) {

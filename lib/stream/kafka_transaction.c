@@ -24,7 +24,8 @@ static void answer(struct ee_kafka_job *job, enum ee_kafka_stage stage, rd_kafka
                                     .fatal = rd_kafka_error_is_fatal(error),
                                     .abortable = rd_kafka_error_txn_requires_abort(error),
                                     .retriable = rd_kafka_error_is_retriable(error)};
-    ee_err_set(&job->err, "%s: %s", what, rd_kafka_error_string(error));
+    ee_err_set(&job->err, "%s: %s%s", what, rd_kafka_error_string(error),
+               ee_kafka_advice(fault.code));
     rd_kafka_error_destroy(error);
   }
   job->outcome = ee_kafka_classify(stage, fault);

@@ -16,6 +16,10 @@ struct partition *partition_new(int32_t number) {
   p->judge_from = INT64_MIN;
   p->newest_tick = INT64_MIN;
   p->tick_read_ms = INT64_MIN;
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    p->inputs[topic].committed = EE_OFFSET_NONE;
+    p->inputs[topic].next = EE_OFFSET_NONE;
+  }
   return p;
 }
 
@@ -187,14 +191,33 @@ static bool step_record(struct ee_step *step, struct partition *p, const struct 
   return rt->ops->step(rt->processor->self, step, &input);
 }
 
+static void say_registry(struct ee_runtime *rt, const struct ee_message *message,
+                         const struct ee_fault *fault) {
+  if (fault->detail[0] == '\0') return;  // it has been asked just now
+  runtime_say_held(rt, message, "a partition waits for the schema registry", fault->detail);
+}
+
+// What is read in the ordinary course of things is not worth a word.
+static bool wait_for_policy(struct ee_runtime *rt, struct partition *p,
+                            const struct ee_message *message) {
+  if (!rt->ops->uses_policy || policy_known(rt, message->timestamp_ms * EE_MICROS_PER_MS)) {
+    p->policy_ms = 0;
+    return false;
+  }
+  rt->metrics->waits_policy++;
+  if (p->policy_ms == 0) p->policy_ms = rt->now_ms;
+  if (rt->now_ms - p->policy_ms >= HELD_MS) {
+    const char *why = rt->trouble.text[0] != '\0' ? rt->trouble.text : "not read to its end";
+    runtime_say_held(rt, message, "a partition waits for the policy topic", why);
+  }
+  return true;
+}
+
 enum stepped { STEPPED, STEP_WAITS, STEP_FAILED };
 
 static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
   struct ee_message *message = queue_head(&p->queues[topic]);
-  if (rt->ops->uses_policy && !policy_known(rt, message->timestamp_ms * EE_MICROS_PER_MS)) {
-    rt->metrics->waits_policy++;
-    return STEP_WAITS;
-  }
+  if (wait_for_policy(rt, p, message)) return STEP_WAITS;
   void *record = NULL;
   struct ee_bytes avro = {0};
   struct ee_fault fault = {0};
@@ -202,6 +225,7 @@ static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum e
   if (intake == INTAKE_WAIT) {
     rt->metrics->waits_registry++;
     ee_arena_clear(&rt->arena);
+    say_registry(rt, message, &fault);
     return STEP_WAITS;
   }
   struct ee_step step;
@@ -260,6 +284,7 @@ static enum stepped load_tick(struct ee_runtime *rt, struct partition *p) {
   enum intake intake = intake_decode(rt, message, &record, &avro, &fault);
   if (intake == INTAKE_WAIT) {
     ee_arena_clear(&rt->arena);
+    say_registry(rt, message, &fault);
     return STEP_WAITS;
   }
   if (intake == INTAKE_STEP) {

@@ -53,6 +53,7 @@ bool policy_message(struct ee_runtime *rt, const struct ee_message *message) {
     rt->broker->ops->read_stop(rt->broker, policy_tp);
     rt->policy.stalled = true;
     rt->policy.stalled_at = message->offset;
+    ee_err_set(&rt->trouble, "%s", fault.detail);
   } else if (intake == INTAKE_STEP) {
     good = add_version(rt, message->offset, message->timestamp_ms * EE_MICROS_PER_MS, record);
   } else {

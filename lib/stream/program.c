@@ -19,25 +19,50 @@
 #define CHECKPOINT_INTERVAL_MS 1000
 #define CHECKPOINT_BYTES (16 << 20)
 #define IDLE_WAIT_MS 20
+// Of the session timeout: how long a stop may take to finish the batch, and then to leave. When
+// the session has ended, another instance may have the partitions.
+#define STOP_PERCENT 60
+#define CLOSE_PERCENT 20
 #define AT(FIELD) offsetof(struct ee_processor_settings, FIELD)
+
+static bool check_name(const char *text, struct ee_err *err) {
+  if (text[0] != '\0' && strlen(text) < NAME_SIZE) return true;
+  return ee_err_set(err, "1 to %d bytes are allowed", NAME_SIZE - 1);
+}
+
+// Of one character set with topic names, so that group/instance is no other pair's.
+static bool check_instance(const char *text, struct ee_err *err) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  size_t size = strlen(text);
+  if (size > 0 && size < NAME_SIZE && strspn(text, allowed) == size) return true;
+  return ee_err_set(err, "\"%s\": 1 to %d letters, digits, '.', '_' and '-' are allowed", text,
+                    NAME_SIZE - 1);
+}
+
+static bool check_directory(const char *text, struct ee_err *err) {
+  return text[0] != '\0' || ee_err_set(err, "an empty path");
+}
 
 const struct ee_option ee_processor_options[] = {
     {.name = "group",
      .argument = "NAME",
      .type = EE_OPTION_TEXT,
      .offset = AT(group),
+     .check = check_name,
      .doc = "Consumer group; default: the program's name. A new one starts from the beginning "
             "of the input topics."},
     {.name = "instance",
      .argument = "NAME",
      .type = EE_OPTION_TEXT,
      .offset = AT(instance),
+     .check = check_instance,
      .doc = "Name of this instance, unique in its group: gives group.instance.id and, with the "
             "group, transactional.id. Default: made once and kept in the state directory."},
     {.name = "state-dir",
      .argument = "DIR",
      .type = EE_OPTION_TEXT,
      .offset = AT(state_directory),
+     .check = check_directory,
      .doc = "Where state is kept on disk, one process at a time; default: "
             "envelope-state/GROUP. Losing it loses nothing: it is rebuilt from the log."},
     {.name = "memory",
@@ -52,6 +77,7 @@ const struct ee_option ee_processor_options[] = {
      .argument = "HOST:PORT",
      .type = EE_OPTION_TEXT,
      .offset = AT(http),
+     .check = ee_http_check,
      .doc = "Where /metrics, /healthz and /readyz are served; port 0 takes a free one and logs "
             "it. Default: not served."},
     {.name = "drain",
@@ -110,14 +136,16 @@ const struct ee_option ee_processor_options[] = {
 
 static volatile sig_atomic_t stop_signal;
 
+// The first signal asks the loop to stop; a second, of either kind, finds the default action
+// and ends the process.
 static void on_signal(int number) {
+  signal(SIGTERM, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
   stop_signal = number;
 }
 
-// The first signal asks the loop to stop; the second finds the default action and ends
-// the process.
 static void watch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  struct sigaction action = {.sa_handler = on_signal};
   sigemptyset(&action.sa_mask);
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
@@ -139,19 +167,9 @@ struct program {
   struct ee_metrics metrics;
 };
 
-static bool name_into(char *out, size_t size, const char *name, const char *what,
-                      struct ee_err *err) {
-  if (name[0] != '\0' && strlen(name) < size) {
-    memcpy(out, name, strlen(name) + 1);
-    return true;
-  }
-  return ee_err_set(err, "--%s: 1 to %zu bytes are allowed", what, size - 1);
-}
-
 static bool place(struct program *p, struct ee_err *err) {
   const struct ee_processor_settings *s = p->settings;
-  const char *group = s->group != NULL ? s->group : p->face->name;
-  if (!name_into(p->group, sizeof p->group, group, "group", err)) return false;
+  snprintf(p->group, sizeof p->group, "%s", s->group != NULL ? s->group : p->face->name);
   int size = s->state_directory != NULL
                  ? snprintf(p->directory, sizeof p->directory, "%s", s->state_directory)
                  : snprintf(p->directory, sizeof p->directory, "envelope-state/%s", p->group);
@@ -159,13 +177,14 @@ static bool place(struct program *p, struct ee_err *err) {
   if (size < 0 || cache < 0 || (size_t)cache >= sizeof p->cache) {
     return ee_err_set(err, "--state-dir: the path is too long");
   }
-  return ee_dir_make(p->directory, err);
+  return ee_dir_make(p->directory, err) || ee_err_prefix(err, "--state-dir");
 }
 
 // The instance's name: given, or made once and kept beside the state.
 static bool name_instance(struct program *p, struct ee_err *err) {
   if (p->settings->instance != NULL) {
-    return name_into(p->instance, sizeof p->instance, p->settings->instance, "instance", err);
+    snprintf(p->instance, sizeof p->instance, "%s", p->settings->instance);
+    return true;
   }
   char path[PATH_SIZE + 16];
   snprintf(path, sizeof path, "%s/instance", p->directory);
@@ -180,12 +199,12 @@ static bool name_instance(struct program *p, struct ee_err *err) {
     ee_buf_text(&kept, made);
     good = ee_file_replace(path, ee_buf_bytes(&kept), err);
   }
-  if (good && (kept.size == 0 || kept.size >= sizeof p->instance)) {
+  if (good && kept.size < sizeof p->instance) memcpy(p->instance, kept.data, kept.size);
+  if (good && !check_instance(p->instance, NULL)) {
     good = ee_err_set(err, "%s does not hold an instance name; delete it", path);
   }
-  if (good) memcpy(p->instance, kept.data, kept.size);
   ee_buf_release(&kept);
-  return good;
+  return good || ee_err_prefix(err, "--state-dir");
 }
 
 // What stored values mean: another build of the records means another format.
@@ -208,7 +227,9 @@ static bool open_store(struct program *p, struct ee_err *err) {
                                        .format = store_format(p->processor.ops),
                                        .changelog_count = p->processor.ops->changelog_count};
   const char *emptied = NULL;
-  if (!ee_dir_make(path, err) || !ee_store_open(&settings, &p->store, &emptied, err)) return false;
+  if (!ee_dir_make(path, err) || !ee_store_open(&settings, &p->store, &emptied, err)) {
+    return ee_err_prefix(err, "--state-dir");
+  }
   if (emptied != NULL) {
     ee_log(EE_INFO, "the local store is rebuilt from the changelogs",
            EE_LOG_WITH(EE_LOG_S("why", ee_str(emptied))));
@@ -255,16 +276,18 @@ static bool is_ready(void *context, struct ee_err *why_not) {
 static bool open_http(struct program *p, struct ee_err *err) {
   if (p->settings->http == NULL) return true;
   struct ee_http_source source = {.context = p, .metrics = render_metrics, .ready = is_ready};
-  if (!ee_http_new(p->settings->http, &source, &p->http, err)) return false;
+  if (!ee_http_new(p->settings->http, &source, &p->http, err)) {
+    return ee_err_prefix(err, "--http");
+  }
   ee_log(EE_INFO, "serves /metrics, /healthz and /readyz",
          EE_LOG_WITH(EE_LOG_I("port", ee_http_port(p->http))));
   return true;
 }
 
-static bool open_all(struct program *p, void *settings, struct ee_err *err) {
-  return p->face->make(settings, &p->processor, err) && place(p, err) && name_instance(p, err) &&
-         ee_client_log(p->face->name, p->instance, &p->settings->client, err) &&
-         ee_codec_set_init(&p->codecs, &p->settings->client, p->cache, err) && open_store(p, err) &&
+static bool open_all(struct program *p, struct ee_err *err) {
+  if (!place(p, err) || !name_instance(p, err)) return false;
+  ee_client_log(p->face->name, p->instance, &p->settings->client);
+  return ee_codec_set_init(&p->codecs, &p->settings->client, p->cache, err) && open_store(p, err) &&
          open_broker(p, err) && open_runtime(p, err) && open_http(p, err);
 }
 
@@ -276,7 +299,7 @@ static enum ee_runtime_state loop(struct program *p, struct ee_err *err) {
     int64_t now_ms = ee_clock_monotonic_ms();
     if (stop_signal != 0 && deadline_ms == INT64_MAX) {
       ee_log(EE_INFO, "stops: finishes its batch", NULL);
-      deadline_ms = now_ms + p->settings->session_timeout_ms * 8 / 10;
+      deadline_ms = now_ms + p->settings->session_timeout_ms * STOP_PERCENT / 100;
       ee_runtime_stop(p->runtime);
     }
     enum ee_runtime_state state =
@@ -298,21 +321,38 @@ static void close_all(struct program *p) {
   ee_http_free(p->http);
   ee_runtime_free(p->runtime);
   if (p->broker != NULL) {
-    p->broker->ops->close(p->broker, (int)(p->settings->session_timeout_ms / 2));
+    p->broker->ops->close(p->broker, (int)(p->settings->session_timeout_ms * CLOSE_PERCENT / 100));
   }
   ee_store_close(p->store);
   ee_codec_set_release(&p->codecs);
 }
 
-static int run(struct program *p, void *settings) {
+static int run(struct program *p) {
   struct ee_err err = {.text = ""};
   watch_signals();
-  bool opened = open_all(p, settings, &err);
+  bool opened = open_all(p, &err);
   enum ee_runtime_state state = opened ? loop(p, &err) : EE_RUNTIME_FAILED;
   if (state == EE_RUNTIME_FAILED) ee_log(EE_ERROR, err.text, NULL);
   if (state == EE_RUNTIME_DONE) ee_log(EE_INFO, "done: everything is committed", NULL);
   close_all(p);
   return state == EE_RUNTIME_DONE ? 0 : 1;
+}
+
+static int wrong_usage(const struct ee_processor_program *face, const struct ee_err *err) {
+  fprintf(stderr, "%s: %s\n", face->name, err->text);
+  return 2;
+}
+
+static int make_and_run(const struct ee_processor_program *face, void *settings) {
+  struct program *p = calloc(1, sizeof *p);
+  if (p == NULL) return 1;
+  p->face = face;
+  p->settings = settings;
+  struct ee_err err;
+  ee_client_log(face->name, NULL, &p->settings->client);
+  int status = face->make(settings, &p->processor, &err) ? run(p) : wrong_usage(face, &err);
+  free(p);
+  return status;
 }
 
 int ee_processor_main(const struct ee_processor_program *face, void *settings, int argc,
@@ -323,23 +363,17 @@ int ee_processor_main(const struct ee_processor_program *face, void *settings, i
   struct ee_command command = {
       .program = face->name, .purpose = face->purpose, .usage = "", .tables = tables};
   struct ee_err err;
-  int operands;
+  int operands, status = 0;
   switch (ee_options_read(&command, argc, argv, settings, &operands, &err)) {
     case EE_OPTIONS_PRINTED:
-      return 0;
+      break;
     case EE_OPTIONS_WRONG:
-      fprintf(stderr, "%s: %s\n", face->name, err.text);
-      return 2;
+      status = wrong_usage(face, &err);
+      break;
     case EE_OPTIONS_OK:
+      status = make_and_run(face, settings);
+      ee_options_release(&command, settings);
       break;
   }
-  struct program *p = calloc(1, sizeof *p);
-  if (p == NULL) return 1;
-  p->face = face;
-  p->settings = settings;
-  ee_log_setup(face->name, NULL, EE_INFO);
-  int status = run(p, settings);
-  free(p);
-  ee_options_release(&command, settings);
   return status;
 }

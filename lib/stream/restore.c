@@ -92,6 +92,7 @@ bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changel
     restore->stalled = true;
     restore->from = message->offset;
     rt->broker->ops->read_stop(rt->broker, message->tp);
+    ee_err_set(&rt->trouble, "%s", fault.detail);
   } else if (intake == INTAKE_REFUSED) {
     good = refused(rt, message, ee_reason_name(fault.reason), fault.detail);
   } else {

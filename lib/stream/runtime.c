@@ -86,17 +86,48 @@ void ee_runtime_stop(struct ee_runtime *rt) {
   rt->stopping = true;
 }
 
-// Says at most every few seconds what is being waited for.
-static void say_wait(struct ee_runtime *rt, const char *what, const char *why) {
-  if (rt->said_ms != 0 && rt->now_ms - rt->said_ms < SAY_EVERY_MS) return;
+// Says at most every few seconds what is being waited for. False: not now.
+static bool say(struct ee_runtime *rt, const char *what, const struct ee_log_member *members) {
+  if (rt->said_ms != 0 && rt->now_ms - rt->said_ms < SAY_EVERY_MS) return false;
   rt->said_ms = rt->now_ms;
-  ee_log(EE_WARN, what, EE_LOG_WITH(EE_LOG_S("why", ee_str(why))));
+  ee_log(EE_WARN, what, members);
+  return true;
 }
 
-static bool check_topic(struct ee_runtime *rt, enum ee_topic topic, bool changelog) {
-  const struct ee_topic_info *info = &ee_topics[topic];
-  const struct ee_topic_state *state = &rt->topics[topic];
-  struct ee_str name = rt->broker->ops->topic_name(rt->broker, topic);
+static void say_wait(struct ee_runtime *rt, const char *what, const char *why) {
+  say(rt, what, EE_LOG_WITH(EE_LOG_S("why", ee_str(why))));
+}
+
+void runtime_say_held(struct ee_runtime *rt, const struct ee_message *message, const char *what,
+                      const char *why) {
+  struct ee_str topic = rt->broker->ops->topic_name(rt->broker, message->tp.topic);
+  say(rt, what,
+      EE_LOG_WITH(EE_LOG_S("topic", topic), EE_LOG_I("partition", message->tp.partition),
+                  EE_LOG_I("offset", message->offset), EE_LOG_S("why", ee_str(why))));
+}
+
+// A trouble is reported once: where another was just said, it is said later.
+static void say_trouble(struct ee_runtime *rt) {
+  if (rt->unsaid.text[0] == '\0') return;
+  const struct ee_log_member *why = EE_LOG_WITH(EE_LOG_S("why", ee_str(rt->unsaid.text)));
+  if (say(rt, "trouble with the brokers", why)) rt->unsaid.text[0] = '\0';
+}
+
+// What a start or a rebalance waits for, when it takes long.
+static void say_unready(struct ee_runtime *rt) {
+  struct ee_err why;
+  if (rt->stopping || ee_runtime_ready(rt, &why)) {
+    rt->unready_ms = 0;
+  } else if (rt->unready_ms == 0) {
+    rt->unready_ms = rt->now_ms;
+  } else if (rt->now_ms - rt->unready_ms >= SAY_EVERY_MS) {
+    say_wait(rt, "not ready", why.text);
+  }
+}
+
+// Compaction forgets all but a key's last record, deletion forgets keys.
+static bool check_settings(struct ee_runtime *rt, struct ee_str name,
+                           const struct ee_topic_info *info, const struct ee_topic_state *state) {
   if (!state->exists) {
     return runtime_fail(rt, "topic %.*s does not exist; run `envelopectl topics apply`",
                         EE_STR_ARG(name));
@@ -107,36 +138,50 @@ static bool check_topic(struct ee_runtime *rt, enum ee_topic topic, bool changel
                         "LogAppendTime; run `envelopectl topics apply`",
                         EE_STR_ARG(name));
   }
-  if (changelog && info->cleanup != state->cleanup) {
+  if (info->cleanup == state->cleanup) return true;
+  return runtime_fail(rt,
+                      "topic %.*s needs cleanup.policy=%s and has another, which loses records; "
+                      "run `envelopectl topics apply`",
+                      EE_STR_ARG(name), info->cleanup == EE_CLEANUP_COMPACT ? "compact" : "delete");
+}
+
+static bool check_count(struct ee_runtime *rt, struct ee_str name, const struct ee_topic_info *info,
+                        const struct ee_topic_state *state) {
+  enum ee_topic first = rt->ops->inputs[0];
+  int32_t wanted = rt->topics[first].partitions;
+  if (info->partitioning == EE_PARTITION_SINGLE && state->partitions != 1) {
     return runtime_fail(rt,
-                        "topic %.*s holds state and needs cleanup.policy=compact; run "
+                        "topic %.*s has %d partitions and may have only one: delete it and run "
                         "`envelopectl topics apply`",
-                        EE_STR_ARG(name));
+                        EE_STR_ARG(name), (int)state->partitions);
   }
-  int32_t wanted = rt->topics[rt->ops->inputs[0]].partitions;
-  if (info->common_partitions && state->partitions != wanted) {
-    return runtime_fail(rt,
-                        "topic %.*s has %d partitions where %s has %d: one set of topics has one "
-                        "number; make a new set under another --topic-prefix and replay",
-                        EE_STR_ARG(name), (int)state->partitions,
-                        ee_topics[rt->ops->inputs[0]].name, (int)wanted);
-  }
-  return true;
+  if (!info->common_partitions || state->partitions == wanted) return true;
+  return runtime_fail(rt,
+                      "topic %.*s has %d partitions where %.*s has %d, and one set of topics has "
+                      "one number: if it is empty, delete it and run `envelopectl topics apply`; "
+                      "else make a new set under another --topic-prefix and replay",
+                      EE_STR_ARG(name), (int)state->partitions,
+                      EE_STR_ARG(rt->broker->ops->topic_name(rt->broker, first)), (int)wanted);
+}
+
+static bool check_topic(struct ee_runtime *rt, enum ee_topic topic) {
+  const struct ee_topic_info *info = &ee_topics[topic];
+  const struct ee_topic_state *state = &rt->topics[topic];
+  struct ee_str name = rt->broker->ops->topic_name(rt->broker, topic);
+  return check_settings(rt, name, info, state) && check_count(rt, name, info, state);
 }
 
 static bool check_topics(struct ee_runtime *rt) {
   const struct ee_processor_ops *ops = rt->ops;
   bool good = true;
   for (size_t i = 0; good && i < ops->input_count; i++)
-    good = check_topic(rt, ops->inputs[i], false);
-  for (size_t i = 0; good && i < ops->output_count; i++) {
-    good = check_topic(rt, ops->outputs[i], false);
-  }
-  for (size_t i = 0; good && i < ops->changelog_count; i++) {
-    good = check_topic(rt, ops->changelogs[i].topic, true);
-  }
-  if (good) good = check_topic(rt, EE_TOPIC_DEADLETTER, false);
-  if (good && ops->uses_policy) good = check_topic(rt, EE_TOPIC_POLICY, false);
+    good = check_topic(rt, ops->inputs[i]);
+  for (size_t i = 0; good && i < ops->output_count; i++)
+    good = check_topic(rt, ops->outputs[i]);
+  for (size_t i = 0; good && i < ops->changelog_count; i++)
+    good = check_topic(rt, ops->changelogs[i].topic);
+  if (good) good = check_topic(rt, EE_TOPIC_DEADLETTER);
+  if (good && ops->uses_policy) good = check_topic(rt, EE_TOPIC_POLICY);
   return good;
 }
 
@@ -155,6 +200,7 @@ static bool make_partitions(struct ee_runtime *rt) {
 
 static void topics_finished(struct ee_runtime *rt, struct ee_operation *operation) {
   if (operation->outcome == EE_RETRY) {
+    rt->trouble = operation->err;
     rt->retry_at_ms = rt->now_ms + RETRY_MS;
     say_wait(rt, "waits for the brokers", operation->err.text);
     return;
@@ -166,6 +212,14 @@ static void topics_finished(struct ee_runtime *rt, struct ee_operation *operatio
   if (check_topics(rt) && make_partitions(rt)) rt->phase = PHASE_PREFIXES;
 }
 
+// Not worth a word before a try has failed.
+static void registry_waits(struct ee_runtime *rt) {
+  const char *why = ee_codec_trouble(rt->codec);
+  if (why == NULL) return;
+  ee_err_set(&rt->trouble, "%s", why);
+  say_wait(rt, "waits for the schema registry", why);
+}
+
 // Our schemas' ids, or fingerprints where there is no registry. False: waits or failed.
 static bool take_prefix(struct ee_runtime *rt, enum ee_topic topic) {
   struct ee_err err = {.text = ""};
@@ -174,7 +228,7 @@ static bool take_prefix(struct ee_runtime *rt, enum ee_topic topic) {
     case EE_CODEC_READY:
       return true;
     case EE_CODEC_WAIT:
-      say_wait(rt, "waits for the schema registry", err.text);
+      registry_waits(rt);
       return false;
     case EE_CODEC_REFUSED:
       break;
@@ -201,6 +255,7 @@ static void init_finished(struct ee_runtime *rt, struct ee_operation *operation)
       rt->phase = PHASE_FAILED;
     }
   } else if (operation->outcome == EE_RETRY || operation->outcome == EE_INDEFINITE) {
+    rt->trouble = operation->err;
     rt->retry_at_ms = rt->now_ms + RETRY_MS;
     say_wait(rt, "waits for the transaction coordinator", operation->err.text);
   } else {
@@ -209,6 +264,7 @@ static void init_finished(struct ee_runtime *rt, struct ee_operation *operation)
 }
 
 static void operation_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  if (operation->outcome == EE_DONE) rt->trouble.text[0] = '\0';
   if (operation == &rt->topics_operation) {
     topics_finished(rt, operation);
   } else if (operation == &rt->assignment_operation) {
@@ -262,7 +318,7 @@ static void take_message(struct ee_runtime *rt, struct ee_message *message) {
 
 static void trouble(struct ee_runtime *rt, const struct ee_broker_event *event) {
   if (event->outcome == EE_RETRY || event->outcome == EE_DONE) {
-    say_wait(rt, "trouble with the brokers", event->err.text);
+    rt->trouble = rt->unsaid = event->err;
   } else {
     runtime_fail(rt, "%s", event->err.text);
   }
@@ -389,6 +445,8 @@ enum ee_runtime_state ee_runtime_turn(struct ee_runtime *rt, int64_t now_ms, int
   phase_turn(rt);
   *ret_busy = poll_events(rt, wait_for(rt, wait_ms));
   if (rt->phase == PHASE_RUNNING && running_turn(rt)) *ret_busy = true;
+  say_trouble(rt);
+  say_unready(rt);
   if (rt->phase == PHASE_FAILED) {
     *err = rt->err;
     return EE_RUNTIME_FAILED;
@@ -398,11 +456,28 @@ enum ee_runtime_state ee_runtime_turn(struct ee_runtime *rt, int64_t now_ms, int
   return EE_RUNTIME_DONE;
 }
 
+static bool unready(const struct ee_runtime *rt, const char *doing, struct ee_err *why_not) {
+  bool known = rt->trouble.text[0] != '\0';
+  return ee_err_set(why_not, "%s%s%s", doing, known ? ": " : "", rt->trouble.text);
+}
+
 bool ee_runtime_ready(const struct ee_runtime *rt, struct ee_err *why_not) {
-  if (rt->phase != PHASE_RUNNING) return ee_err_set(why_not, "starting: %s", rt->trouble.text);
-  if (!rt->assigned) return ee_err_set(why_not, "no partitions assigned yet");
-  if (rt->assignment != ASSIGNMENT_IDLE || rt->revoking) {
-    return ee_err_set(why_not, "partitions are being restored or given up");
+  if (rt->stopping) return ee_err_set(why_not, "stopping");
+  if (rt->revoking) return unready(rt, "partitions are being given up", why_not);
+  switch (rt->phase) {
+    case PHASE_TOPICS:
+      return unready(rt, "starting, asks for the topics' settings", why_not);
+    case PHASE_PREFIXES:
+      return unready(rt, "starting, asks the schema registry for ids", why_not);
+    case PHASE_INIT:
+      return unready(rt, "starting, asks for the end of earlier transactions", why_not);
+    case PHASE_RUNNING:
+      break;
+    case PHASE_DONE:
+    case PHASE_FAILED:
+      return ee_err_set(why_not, "ended");
   }
-  return true;
+  if (!rt->assigned) return unready(rt, "no partitions assigned yet", why_not);
+  if (rt->assignment == ASSIGNMENT_IDLE) return true;
+  return unready(rt, "partitions are being restored", why_not);
 }

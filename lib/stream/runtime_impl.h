@@ -28,7 +28,8 @@
 #define WAKES_A_TURN 256
 #define POLICY_VERSIONS_MAX 4096
 #define STEP_ARENA_MAX (64 << 20)  // hostile but valid events within the limits need 23 MiB
-#define RETRY_MS 500  // between tries of what heals by itself
+#define RETRY_MS 500               // between tries of what heals by itself
+#define HELD_MS 5000               // a wait for the policy below this is ordinary
 
 // Messages of one topic and partition that were polled and not stepped yet, in order.
 struct queue {
@@ -59,6 +60,7 @@ struct partition {
   struct queue queues[EE_TOPIC_COUNT];
   struct input_position inputs[EE_TOPIC_COUNT];
   struct changelog_restore changelogs[EE_CHANGELOGS_MAX];
+  int64_t policy_ms;   // since when records wait for the policy; 0: they do not
   bool unread;         // the group has committed no offset: nothing may have been derived yet
   int64_t clock;       // INT64_MIN: none yet
   int64_t judge_from;  // see struct ee_tick_view
@@ -155,10 +157,12 @@ struct ee_runtime {
   int64_t now_ms, wall_ms;
   int64_t retry_at_ms;  // nothing is begun again before
   int64_t said_ms;      // when a wait was last logged
+  int64_t unready_ms;   // since when it has not been ready; 0: it is
   int64_t measured_ms;  // when gauges were last taken
   bool stopping;
   struct ee_err err;      // why it failed
-  struct ee_err trouble;  // why the last thing that is tried again did not go
+  struct ee_err trouble;  // why the last thing that is tried again did not go; empty: it went
+  struct ee_err unsaid;   // a trouble that is to be logged
   bool is_input[EE_TOPIC_COUNT];
 
   struct ee_topic_state topics[EE_TOPIC_COUNT];
@@ -188,6 +192,8 @@ struct ee_runtime {
 
   int64_t checkpointed_ms;
   bool checkpoint_given_up;  // while stopping: the changelogs have everything
+  bool checkpoint_answered;  // the ends are known and wait for a commit that proves them
+  bool checkpoint_void;      // the answer under way is not to be used
   struct ee_operation checkpoint_operation;
   struct ee_tp_offset *checkpoint_offsets;
   size_t checkpoint_count;
@@ -211,7 +217,7 @@ struct ee_runtime {
 
   struct ee_arena arena;  // of the record being stepped
   struct ee_buf scratch, value, key;
-  struct ee_buf in;  // a step's value of the header `in`, made at first use
+  struct ee_buf in;        // a step's value of the header `in`, made at first use
   int32_t next_partition;  // where the next turn goes on, so that none starves
 };
 
@@ -221,6 +227,9 @@ bool runtime_fail(struct ee_runtime *rt, const char *format, ...)
 // Begins an operation whose memory is the runtime's.
 void runtime_begin(struct ee_runtime *rt, struct ee_operation *operation,
                    enum ee_operation_kind kind, struct ee_tp_offset *offsets, size_t count);
+// Says, now and then, what holds up a partition: what is waited for, and why.
+void runtime_say_held(struct ee_runtime *rt, const struct ee_message *message, const char *what,
+                      const char *why);
 struct partition *runtime_partition(const struct ee_runtime *rt, int32_t number);
 
 // assignment.c
@@ -293,6 +302,8 @@ void transaction_turn(struct ee_runtime *rt);
 void transaction_finished(struct ee_runtime *rt, struct ee_operation *operation);
 void transaction_abort(struct ee_runtime *rt, const char *why);
 bool transaction_idle(const struct ee_runtime *rt);
+// Ends that wait for their proof, or are still to come, will not be used.
+void checkpoint_forget(struct ee_runtime *rt);
 void checkpoint_turn(struct ee_runtime *rt);
 void checkpoint_finished(struct ee_runtime *rt, struct ee_operation *operation);
 

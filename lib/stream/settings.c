@@ -6,18 +6,49 @@
 
 #define AT(FIELD) offsetof(struct ee_client_settings, FIELD)
 
+static const char *const levels[] = {"debug", "info", "warn", "error"};  // by enum ee_level
+
+// -1: no such level.
+static int find_level(const char *name) {
+  for (int i = 0; i < (int)(sizeof levels / sizeof *levels); i++) {
+    if (strcmp(name, levels[i]) == 0) return i;
+  }
+  return -1;
+}
+
+static bool check_level(const char *text, struct ee_err *err) {
+  return find_level(text) >= 0 || ee_err_set(err, "%s is none of debug, info, warn, error", text);
+}
+
+// librdkafka takes a list of nothing, and then waits for ever.
+static bool check_bootstrap(const char *text, struct ee_err *err) {
+  return text[strspn(text, ", \t")] != '\0' ||
+         ee_err_set(err, "\"%s\" names no broker: give HOST:PORT, or several with commas", text);
+}
+
+static bool check_prefix(const char *text, struct ee_err *err) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  size_t size = strlen(text);
+  return (size <= EE_TOPIC_PREFIX_MAX && strspn(text, allowed) == size) ||
+         ee_err_set(err,
+                    "\"%s\" has more than %d bytes, or others than letters, digits, '.', '_', '-'",
+                    text, EE_TOPIC_PREFIX_MAX);
+}
+
 const struct ee_option ee_client_options[] = {
     {.name = "bootstrap",
      .argument = "HOST:PORT",
      .type = EE_OPTION_TEXT,
      .offset = AT(bootstrap),
      .fallback = "localhost:9092",
+     .check = check_bootstrap,
      .doc = "Kafka brokers to start from, comma-separated."},
     {.name = "topic-prefix",
      .argument = "P",
      .type = EE_OPTION_TEXT,
      .offset = AT(topic_prefix),
      .fallback = "",
+     .check = check_prefix,
      .doc = "Put before the name of every topic, so that a whole set lies beside another."},
     {.letter = 'X',
      .name = "property",
@@ -77,13 +108,16 @@ const struct ee_option ee_client_options[] = {
      .type = EE_OPTION_TEXT,
      .offset = AT(log_level),
      .fallback = "info",
+     .check = check_level,
      .doc = "Least level that is logged: debug, info, warn or error."},
     {.name = NULL}};
 
 bool ee_codec_set_init(struct ee_codec_set *set, const struct ee_client_settings *settings,
                        const char *schema_cache, struct ee_err *err) {
   *set = (struct ee_codec_set){0};
-  if (!ee_known_new(settings->schema_directory, &set->known, err)) return false;
+  if (!ee_known_new(settings->schema_directory, &set->known, err)) {
+    return ee_err_prefix(err, "--schema-dir");
+  }
   if (settings->registry_url != NULL) {
     const char *cache = settings->schema_cache != NULL ? settings->schema_cache : schema_cache;
     struct ee_registry_settings registry = {.url = settings->registry_url,
@@ -93,7 +127,10 @@ bool ee_codec_set_init(struct ee_codec_set *set, const struct ee_client_settings
                                             .key = settings->registry_key,
                                             .cache_directory = cache,
                                             .timeout_ms = settings->registry_timeout_ms};
-    if (!ee_registry_new(&registry, &set->registry, err)) goto failed;
+    if (!ee_registry_new(&registry, &set->registry, err)) {
+      ee_err_prefix(err, "--schema-registry");
+      goto failed;
+    }
   }
   if (ee_codec_new(set->known, set->registry, settings->topic_prefix, &set->codec, err))
     return true;
@@ -109,14 +146,7 @@ void ee_codec_set_release(struct ee_codec_set *set) {
   *set = (struct ee_codec_set){0};
 }
 
-bool ee_client_log(const char *program, const char *instance,
-                   const struct ee_client_settings *settings, struct ee_err *err) {
-  static const char *const names[] = {"debug", "info", "warn", "error"};
-  for (int i = 0; i < 4; i++) {
-    if (strcmp(settings->log_level, names[i]) != 0) continue;
-    ee_log_setup(program, instance, (enum ee_level)i);
-    return true;
-  }
-  return ee_err_set(err, "--log-level: %s is none of debug, info, warn, error",
-                    settings->log_level);
+void ee_client_log(const char *program, const char *instance,
+                   const struct ee_client_settings *settings) {
+  ee_log_setup(program, instance, (enum ee_level)find_level(settings->log_level));
 }

@@ -39,8 +39,8 @@ bool ee_codec_set_init(struct ee_codec_set *set, const struct ee_client_settings
                        const char *schema_cache, struct ee_err *err);
 void ee_codec_set_release(struct ee_codec_set *set);
 
-// Sets up logging at settings->log_level. False: no such level.
-bool ee_client_log(const char *program, const char *instance,
-                   const struct ee_client_settings *settings, struct ee_err *err);
+// Sets up logging at settings->log_level, which the option table has checked.
+void ee_client_log(const char *program, const char *instance,
+                   const struct ee_client_settings *settings);
 
 #endif

@@ -19,9 +19,16 @@ bool transaction_idle(const struct ee_runtime *rt) {
   return rt->transaction == TRANSACTION_NONE && rt->batch_records == 0;
 }
 
+void checkpoint_forget(struct ee_runtime *rt) {
+  rt->checkpoint_answered = false;
+  rt->checkpoint_void = rt->checkpoint_operation.pending;
+  rt->checkpoint_given_up = rt->stopping;
+}
+
 // Throws away what no commit has made true, and reads it again.
 static void discard(struct ee_runtime *rt) {
   ee_store_abort(rt->store);
+  checkpoint_forget(rt);
   output_clear(&rt->open_outputs);
   output_clear(&rt->sealed_outputs);
   rt->batch_records = 0;
@@ -56,10 +63,7 @@ void transaction_abort(struct ee_runtime *rt, const char *why) {
 }
 
 static bool heals(struct ee_runtime *rt, enum ee_outcome_class outcome, const struct ee_err *err) {
-  if (outcome == EE_FENCED) {
-    return runtime_fail(rt, "another instance with the same name has taken over: %s", err->text);
-  }
-  if (outcome == EE_FATAL) return runtime_fail(rt, "%s", err->text);
+  if (outcome == EE_FENCED || outcome == EE_FATAL) return runtime_fail(rt, "%s", err->text);
   return true;
 }
 
@@ -86,8 +90,13 @@ static bool send(struct ee_runtime *rt, struct output_list *list) {
   return false;
 }
 
+// At the end, a checkpoint's proof is a commit that commits nothing new.
+static bool wants_proof(const struct ee_runtime *rt) {
+  return rt->stopping && rt->checkpoint_answered && rt->batch_records == 0;
+}
+
 static bool batch_due(const struct ee_runtime *rt) {
-  if (rt->batch_records == 0) return false;
+  if (rt->batch_records == 0) return wants_proof(rt);
   return rt->now_ms - rt->batch_started_ms >= rt->settings.commit_interval_ms ||
          rt->batch_records >= BATCH_RECORDS_MAX || output_full(rt) || rt->stopping;
 }
@@ -113,12 +122,14 @@ static bool add_commit_offset(struct ee_runtime *rt, struct ee_tp tp, int64_t of
 }
 
 static bool collect_offsets(struct ee_runtime *rt) {
+  bool proof = wants_proof(rt);
   rt->commit_count = 0;
   for (int32_t i = 0; i < rt->partition_limit; i++) {
     struct partition *p = rt->partitions[i];
     for (size_t j = 0; p != NULL && j < rt->ops->input_count; j++) {
       enum ee_topic topic = rt->ops->inputs[j];
-      if (!p->inputs[topic].dirty) continue;
+      bool again = proof && p->state == PARTITION_RUNNING && p->inputs[topic].next >= 0;
+      if (!p->inputs[topic].dirty && !again) continue;
       if (!add_commit_offset(rt, (struct ee_tp){topic, i}, p->inputs[topic].next)) return false;
       p->inputs[topic].dirty = false;
     }
@@ -147,7 +158,9 @@ static void begin_commit(struct ee_runtime *rt) {
 
 void transaction_turn(struct ee_runtime *rt) {
   if (rt->producer_operation.pending || rt->now_ms < rt->retry_at_ms) return;
-  if (rt->transaction == TRANSACTION_NONE && rt->batch_records > 0) begin_kafka(rt);
+  if (rt->transaction == TRANSACTION_NONE && (rt->batch_records > 0 || wants_proof(rt))) {
+    begin_kafka(rt);
+  }
   if (rt->transaction == TRANSACTION_OPEN && send(rt, &rt->open_outputs) && batch_due(rt)) {
     seal(rt);
   }
@@ -162,6 +175,31 @@ void transaction_turn(struct ee_runtime *rt) {
   }
 }
 
+// By a commit that was begun after the answer and has succeeded: the partitions were ours when
+// the ends were looked up, and what lies below them is ours or was read at the assignment. An
+// instance that was frozen, and is not yet told that others have taken over, gets no such
+// commit.
+static void write_checkpoint(struct ee_runtime *rt) {
+  size_t per = rt->ops->changelog_count, count = rt->checkpoint_count / per;
+  rt->checkpoint_answered = false;
+  rt->checkpointed_ms = rt->now_ms;
+  rt->checkpoint_given_up = rt->stopping;
+  struct ee_store_checkpoint *checkpoints = calloc(count + 1, sizeof *checkpoints);
+  if (checkpoints == NULL) return;  // the next one will do
+  for (size_t i = 0; i < count; i++) {
+    checkpoints[i].partition = rt->checkpoint_offsets[i * per].tp.partition;
+    for (size_t j = 0; j < per; j++)
+      checkpoints[i].offsets[j] = rt->checkpoint_offsets[i * per + j].offset;
+  }
+  if (ee_store_checkpoint(rt->store, checkpoints, count, rt->wall_ms, &rt->trouble)) {
+    rt->metrics->checkpoints++;
+  } else {
+    ee_log(EE_ERROR, "state was not written to disk; tried again",
+           EE_LOG_WITH(EE_LOG_S("why", ee_str(rt->trouble.text))));
+  }
+  free(checkpoints);
+}
+
 static void committed(struct ee_runtime *rt) {
   ee_store_commit(rt->store);
   output_clear(&rt->sealed_outputs);
@@ -172,6 +210,7 @@ static void committed(struct ee_runtime *rt) {
   }
   rt->transaction = TRANSACTION_NONE;
   rt->metrics->transactions_committed++;
+  if (rt->checkpoint_answered) write_checkpoint(rt);
 }
 
 void transaction_finished(struct ee_runtime *rt, struct ee_operation *operation) {
@@ -201,8 +240,8 @@ void transaction_finished(struct ee_runtime *rt, struct ee_operation *operation)
       discard(rt);
       break;
     case EE_OP_RENEW:
+      assignment_again(rt);  // first: what was committed, and so where to read, is not known
       discard(rt);
-      assignment_again(rt);
       break;
     default:
       break;
@@ -227,7 +266,8 @@ static bool list_changelogs(struct ee_runtime *rt) {
 
 void checkpoint_turn(struct ee_runtime *rt) {
   int64_t pending = ee_store_pending_bytes(rt->store);
-  if (pending == 0 || rt->checkpoint_operation.pending || rt->checkpoint_given_up) return;
+  if (pending == 0 || rt->checkpoint_operation.pending || rt->checkpoint_answered) return;
+  if (rt->checkpoint_given_up) return;
   if (rt->transaction != TRANSACTION_NONE && rt->transaction != TRANSACTION_OPEN) return;
   bool due = rt->now_ms - rt->checkpointed_ms >= rt->settings.checkpoint_interval_ms ||
              pending >= rt->settings.checkpoint_bytes || rt->stopping;
@@ -238,25 +278,10 @@ void checkpoint_turn(struct ee_runtime *rt) {
 }
 
 void checkpoint_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  rt->checkpoint_answered = operation->outcome == EE_DONE && !rt->checkpoint_void;
+  rt->checkpoint_void = false;
+  if (rt->checkpoint_answered) return;
+  rt->trouble = operation->err;
   rt->checkpointed_ms = rt->now_ms;
-  rt->checkpoint_given_up = rt->stopping;  // one try is enough then
-  if (operation->outcome != EE_DONE) {
-    rt->trouble = operation->err;
-    return;
-  }
-  size_t per = rt->ops->changelog_count, count = rt->checkpoint_count / per;
-  struct ee_store_checkpoint *checkpoints = calloc(count + 1, sizeof *checkpoints);
-  if (checkpoints == NULL) return;  // the next one will do
-  for (size_t i = 0; i < count; i++) {
-    checkpoints[i].partition = operation->offsets[i * per].tp.partition;
-    for (size_t j = 0; j < per; j++)
-      checkpoints[i].offsets[j] = operation->offsets[i * per + j].offset;
-  }
-  if (ee_store_checkpoint(rt->store, checkpoints, count, rt->wall_ms, &rt->trouble)) {
-    rt->metrics->checkpoints++;
-  } else {
-    ee_log(EE_ERROR, "state was not written to disk; tried again",
-           EE_LOG_WITH(EE_LOG_S("why", ee_str(rt->trouble.text))));
-  }
-  free(checkpoints);
+  rt->checkpoint_given_up = rt->stopping;
 }

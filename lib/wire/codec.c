@@ -114,11 +114,13 @@ static struct slot *make(struct ee_codec *codec, const struct ee_record_type *re
   struct ee_plan *plan = NULL;
   struct ee_fault *fault = calloc(1, sizeof *fault);
   if (fault == NULL) return NULL;
-  // A refusal is kept, so it is heard twice: memory may have been out the first time.
-  if (ee_plan_new(reader, text, &plan, fault) || ee_plan_new(reader, text, &plan, fault)) {
+  bool made = ee_plan_new(reader, text, &plan, fault);
+  bool no_memory = !made && fault->reason == EE_NO_MEMORY;
+  if (made || no_memory) {
     free(fault);
     fault = NULL;
   }
+  if (no_memory) return NULL;  // only a refusal is kept
   uint16_t at = empty_slot(codec);
   uint64_t writer = writer_of(frame);
   uint16_t *chain = chain_of(codec, reader, frame->framing, writer);
@@ -231,4 +233,9 @@ enum ee_codec_state ee_codec_prefix(struct ee_codec *codec, enum ee_topic topic,
   }
   *ret_prefix = ee_bytes(prefix->bytes, prefix->size);
   return EE_CODEC_READY;
+}
+
+const char *ee_codec_trouble(const struct ee_codec *codec) {
+  int64_t since_ms;
+  return codec->registry == NULL ? NULL : ee_registry_trouble(codec->registry, &since_ms);
 }

@@ -26,7 +26,8 @@ void ee_codec_free(struct ee_codec *codec);
 
 enum ee_codec_state {
   EE_CODEC_READY,
-  EE_CODEC_WAIT,     // the registry has to be asked (or memory is out); the partition waits
+  EE_CODEC_WAIT,     // the registry has to be asked (or memory is out); the partition waits.
+                     // fault.detail: what the last tries failed with, "" while none has
   EE_CODEC_REFUSED,  // fault says why
 };
 
@@ -43,5 +44,9 @@ enum ee_codec_state ee_codec_open(struct ee_codec *codec, const struct ee_record
 // command does that. Dead letters carry the original's bytes and have no prefix: REFUSED.
 enum ee_codec_state ee_codec_prefix(struct ee_codec *codec, enum ee_topic topic, int64_t now_ms,
                                     struct ee_bytes *ret_prefix, struct ee_err *err);
+
+// What the registry's last failed answer was, NULL while none fails or there is no registry.
+// Borrowed until the registry's next turn.
+const char *ee_codec_trouble(const struct ee_codec *codec);
 
 #endif

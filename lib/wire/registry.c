@@ -205,7 +205,11 @@ enum ee_lookup ee_registry_schema(struct ee_registry *registry, int32_t id, int6
     ee_buf_printf(&lookup->path, "/schemas/ids/%" PRId32, id);
     lookup = complete(registry, lookup);
   }
-  if (!answered(registry, lookup, now_ms)) return EE_LOOKUP_PENDING;
+  if (!answered(registry, lookup, now_ms)) {
+    bool failing = lookup != NULL && lookup->rounds_failed > 0;
+    ee_fault_set(fault, EE_ACCEPTED, 0, "%s", failing ? registry->trouble.text : "");
+    return EE_LOOKUP_PENDING;
+  }
   if (lookup->answer == EE_ANSWER_ABSENT) return EE_LOOKUP_ABSENT;
   if (lookup->answer == EE_ANSWER_FOUND) {
     *ret_schema = ee_buf_view(&lookup->text);

@@ -58,7 +58,8 @@ enum ee_lookup {
 
 // The schema text under an id (not negative), borrowed until the next call on the registry.
 // PENDING begins a look-up where none is under way or due; ask again after
-// ee_registry_turn. An ABSENT answer is remembered for EE_REGISTRY_ABSENT_MS. UNUSABLE fills
+// ee_registry_turn. Its fault (EE_ACCEPTED) has for detail what the last tries failed with, ""
+// while none has. An ABSENT answer is remembered for EE_REGISTRY_ABSENT_MS. UNUSABLE fills
 // the fault: wrong_schema (another schemaType than AVRO, or references to other schemas) or
 // oversized (more than EE_SCHEMA_SIZE_MAX bytes).
 enum ee_lookup ee_registry_schema(struct ee_registry *registry, int32_t id, int64_t now_ms,

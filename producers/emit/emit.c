@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "contract/ident.h"
+#include "emit/lines.h"
 #include "stream/lookup.h"
 #include "wire/partition.h"
 
@@ -207,13 +208,6 @@ static bool send_event(struct ee_emit *emit, uint64_t number, const struct ee_ev
   return false;
 }
 
-static bool is_blank(struct ee_str line) {
-  for (size_t i = 0; i < line.size; i++) {
-    if (strchr(" \t\r", line.data[i]) == NULL || line.data[i] == '\0') return false;
-  }
-  return true;
-}
-
 // Reads the line and encodes its event. False: it is refused.
 static bool encode(struct ee_emit *emit, struct ee_str line, struct ee_event_line *event,
                    struct ee_line_fault *fault) {
@@ -248,7 +242,7 @@ static void frame(struct ee_emit *emit, struct ee_bytes prefix) {
 bool ee_emit_line(struct ee_emit *emit, uint64_t number, struct ee_str line, struct ee_err *err) {
   struct ee_event_line event;
   struct ee_line_fault fault = {.column = 0};
-  if (is_blank(line)) return true;
+  if (ee_line_is_blank(line)) return true;
   emit->counts.lines++;
   bool ok = true;
   if (!encode(emit, line, &event, &fault)) {

@@ -58,3 +58,10 @@ enum ee_lines_state ee_lines_next(struct ee_lines *lines, struct ee_str *ret) {
     if (!whole) return EE_LINES_MORE;
   }
 }
+
+bool ee_line_is_blank(struct ee_str line) {
+  for (size_t i = 0; i < line.size; i++) {
+    if (strchr(" \t\r", line.data[i]) == NULL || line.data[i] == '\0') return false;
+  }
+  return true;
+}

@@ -32,4 +32,7 @@ enum ee_lines_state {
 };
 enum ee_lines_state ee_lines_next(struct ee_lines *lines, struct ee_str *ret);
 
+// Nothing but blanks, tabs and a carriage return: passed over without a word.
+bool ee_line_is_blank(struct ee_str line);
+
 #endif

@@ -180,8 +180,8 @@ static bool start(const struct settings *settings, const char *path) {
   watch_signals();
   gethostname(host, sizeof host - 1);
   snprintf(source, sizeof source, "urn:envelope-emit:%s", host);
-  int input = -1;
-  if (ee_client_log(command.program, NULL, &settings->client, &err)) input = open_input(path, &err);
+  ee_client_log(command.program, NULL, &settings->client);
+  int input = open_input(path, &err);
   if (input < 0) {
     ee_log(EE_ERROR, err.text, NULL);
     return false;
@@ -206,7 +206,6 @@ int main(int argc, char **argv) {
     ee_options_release(&command, &settings);
     return 2;
   }
-  ee_log_setup(command.program, NULL, EE_INFO);
   bool ok = start(&settings, argv[operands]);
   ee_options_release(&command, &settings);
   return ok ? 0 : 1;

@@ -6,48 +6,81 @@ static struct faulty_broker *faulty(struct ee_broker *broker) {
   return (struct faulty_broker *)(void *)broker;
 }
 
+// Before a call that changes something. False: it has no effect.
+static bool lives(struct faulty_broker *f) {
+  if (f->dead || f->calls_to_live == 0) return !f->dead;
+  f->dead = --f->calls_to_live == 0;
+  return !f->dead || f->dies_after_effect;
+}
+
 static bool do_subscribe(struct ee_broker *b, const enum ee_topic *topics, size_t count,
                          struct ee_err *err) {
   return faulty(b)->inner->ops->subscribe(faulty(b)->inner, topics, count, err);
 }
 
 static void report(struct ee_broker_event *ret, struct ee_operation *operation) {
+  operation->pending = false;
   *ret = (struct ee_broker_event){.kind = EE_EVENT_OPERATION, .operation = operation};
+}
+
+static struct ee_operation *release(struct ee_operation **place) {
+  struct ee_operation *operation = *place;
+  *place = NULL;
+  return operation;
+}
+
+static bool is_away(struct faulty_broker *f, struct ee_broker_event *ret) {
+  if (f->away == 0) {
+    f->said_away = false;
+    return false;
+  }
+  f->away--;
+  if (f->said_away) return true;
+  f->said_away = true;
+  ret->kind = EE_EVENT_TROUBLE;
+  ret->outcome = EE_RETRY;
+  ee_err_set(&ret->err, "all brokers are away");
+  return true;
+}
+
+static void lose_reply(struct faulty_broker *f, struct ee_operation *operation) {
+  bool commit = operation->kind == EE_OP_COMMIT && f->commit == COMMIT_DONE_UNKNOWN;
+  bool abort = operation->kind == EE_OP_ABORT && f->abort_unknown;
+  if (!commit && !abort) return;
+  if (commit) f->commit = COMMIT_GOES;
+  if (abort) f->abort_unknown = false;
+  operation->outcome = EE_INDEFINITE;
+  ee_err_set(&operation->err, "the reply was lost");
+}
+
+// A held one goes before any that comes after it.
+static void hold(struct faulty_broker *f, struct ee_broker_event *ret) {
+  struct ee_operation *operation = ret->operation;
+  struct ee_operation *before = release(&f->held);
+  if (before == NULL && f->delay == 0) return;
+  f->held = operation;
+  f->held_for = before == NULL ? f->delay : 0;
+  operation->pending = true;
+  *ret = (struct ee_broker_event){.kind = EE_EVENT_NONE};
+  if (before != NULL) report(ret, before);
 }
 
 static void do_poll(struct ee_broker *b, int timeout_ms, struct ee_broker_event *ret) {
   struct faulty_broker *f = faulty(b);
+  *ret = (struct ee_broker_event){.kind = EE_EVENT_NONE};
+  if (!lives(f) || f->dead || is_away(f, ret)) return;
   if (f->refused != NULL) {
-    struct ee_operation *operation = f->refused;
-    f->refused = NULL;
-    operation->pending = false;
-    report(ret, operation);
+    report(ret, release(&f->refused));
     return;
   }
-  if (f->held != NULL) {
-    if (f->held_for-- > 0) {
-      *ret = (struct ee_broker_event){.kind = EE_EVENT_NONE};
-      return;
-    }
-    struct ee_operation *operation = f->held;
-    f->held = NULL;
-    operation->pending = false;
-    report(ret, operation);
+  if (f->held != NULL && f->held_for-- <= 0) {
+    report(ret, release(&f->held));
     return;
   }
   f->inner->ops->poll(f->inner, timeout_ms, ret);
   if (ret->kind != EE_EVENT_OPERATION) return;
-  if (ret->operation->kind == EE_OP_COMMIT && f->commit == COMMIT_DONE_UNKNOWN) {
-    f->commit = COMMIT_GOES;
-    ret->operation->outcome = EE_INDEFINITE;
-    ee_err_set(&ret->operation->err, "the reply was lost");
-  }
-  if (f->delay > 0) {
-    f->held = ret->operation;
-    f->held_for = f->delay;
-    f->held->pending = true;
-    *ret = (struct ee_broker_event){.kind = EE_EVENT_NONE};
-  }
+  lose_reply(f, ret->operation);
+  hold(f, ret);
 }
 
 static void do_free(struct ee_broker *b, struct ee_message *message) {
@@ -60,48 +93,65 @@ static struct ee_bytes do_header(struct ee_broker *b, const struct ee_message *m
 }
 
 static void do_accept(struct ee_broker *b) {
-  faulty(b)->inner->ops->accept(faulty(b)->inner);
+  if (lives(faulty(b))) faulty(b)->inner->ops->accept(faulty(b)->inner);
 }
 static void do_leave(struct ee_broker *b) {
-  faulty(b)->inner->ops->leave(faulty(b)->inner);
+  if (lives(faulty(b))) faulty(b)->inner->ops->leave(faulty(b)->inner);
 }
 static void do_relinquish(struct ee_broker *b) {
-  faulty(b)->inner->ops->relinquish(faulty(b)->inner);
+  if (lives(faulty(b))) faulty(b)->inner->ops->relinquish(faulty(b)->inner);
 }
 static void do_start(struct ee_broker *b, struct ee_tp tp, int64_t offset) {
-  faulty(b)->inner->ops->start(faulty(b)->inner, tp, offset);
+  if (lives(faulty(b))) faulty(b)->inner->ops->start(faulty(b)->inner, tp, offset);
 }
 static void do_pause(struct ee_broker *b, struct ee_tp tp) {
-  faulty(b)->inner->ops->pause(faulty(b)->inner, tp);
+  if (lives(faulty(b))) faulty(b)->inner->ops->pause(faulty(b)->inner, tp);
 }
 static void do_resume(struct ee_broker *b, struct ee_tp tp) {
-  faulty(b)->inner->ops->resume(faulty(b)->inner, tp);
+  if (lives(faulty(b))) faulty(b)->inner->ops->resume(faulty(b)->inner, tp);
 }
 static void do_read(struct ee_broker *b, struct ee_tp tp, int64_t offset) {
-  faulty(b)->inner->ops->read(faulty(b)->inner, tp, offset);
+  if (lives(faulty(b))) faulty(b)->inner->ops->read(faulty(b)->inner, tp, offset);
 }
 static void do_read_stop(struct ee_broker *b, struct ee_tp tp) {
-  faulty(b)->inner->ops->read_stop(faulty(b)->inner, tp);
+  if (lives(faulty(b))) faulty(b)->inner->ops->read_stop(faulty(b)->inner, tp);
 }
 static int64_t do_position(struct ee_broker *b, struct ee_tp tp) {
   return faulty(b)->inner->ops->position(faulty(b)->inner, tp);
 }
 static enum ee_outcome_class do_begin_transaction(struct ee_broker *b, struct ee_err *err) {
+  if (!lives(faulty(b))) return EE_DONE;
+  if (faulty(b)->begin_unknown) {
+    faulty(b)->begin_unknown = false;
+    ee_err_set(err, "the producer is of no further use");
+    return EE_INDEFINITE;
+  }
   return faulty(b)->inner->ops->begin_transaction(faulty(b)->inner, err);
 }
 
 static enum ee_outcome_class do_produce(struct ee_broker *b, const struct ee_output *output,
                                         struct ee_err *err) {
   struct faulty_broker *f = faulty(b);
+  if (!lives(f)) return EE_DONE;
   if (f->push_back > 0) {
     f->push_back--;
     ee_err_set(err, "the queue is full");
     return EE_RETRY;
   }
+  if (f->produce_aborts) {
+    f->produce_aborts = false;
+    ee_err_set(err, "the transaction must be aborted");
+    return EE_ABORT;
+  }
   return f->inner->ops->produce(f->inner, output, err);
 }
 
 static void do_produce_plain(struct ee_broker *b, const struct ee_output *output) {
+  if (!lives(faulty(b))) return;
+  if (faulty(b)->lost_ticks > 0) {
+    faulty(b)->lost_ticks--;
+    return;
+  }
   faulty(b)->inner->ops->produce_plain(faulty(b)->inner, output);
 }
 
@@ -116,6 +166,8 @@ static void refuse(struct faulty_broker *f, struct ee_operation *operation,
 
 static void do_begin(struct ee_broker *b, struct ee_operation *operation) {
   struct faulty_broker *f = faulty(b);
+  operation->pending = true;
+  if (!lives(f)) return;
   if (operation->kind == EE_OP_COMMIT) {
     f->commits++;
     if (f->commit == COMMIT_REFUSED) {

@@ -147,6 +147,7 @@ def read_topic(bootstrap: str, topic: str, *, committed: bool = True, deadline_s
     unfinished = {p for p, end in ends.items() if end > 0}
     stop_at = time.monotonic() + deadline_s
     try:
+        consumer.list_topics(topic, timeout=10)  # it would look for the leaders half a second later
         consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in unfinished])
         while unfinished:
             if time.monotonic() > stop_at:

@@ -41,7 +41,10 @@ class JavaClient:
     def read(
         self, bootstrap: str, topic: str, schemas: Iterable[Path] = (), registry: str | None = None
     ) -> list[dict[str, Any]]:
-        """Reads a topic read committed to its end: {topic, partition, offset, timestamp, key, headers, value}."""
+        """Reads a topic read committed to its end: {topic, partition, offset, timestamp, key, headers, value}.
+
+        Several topics, with commas between, take one process instead of many.
+        """
         return self._run("read", bootstrap, topic, registry or "-", *schemas)
 
     def _run(self, *args: str | Path, deadline_s: float = 60) -> list[dict[str, Any]]:

@@ -452,8 +452,8 @@ def test_cat_reads_what_is_committed_and_no_more(tools: Tools) -> None:
         (1, 6, None),
     ]
     assert found[0]["headers"] == [["h", None], ["x", {"base64": "/w=="}]]
-    assert [r["offset"] for r in tools.cat("lifecycle", "--from", "1")] == [4, 6]
-    assert tools.cat("lifecycle", "--from", "7") == tools.cat("lifecycle", "--from", "100") == []
+    assert [r["offset"] for r in tools.cat("lifecycle", "--offset", "1")] == [4, 6]
+    assert tools.cat("lifecycle", "--offset", "7") == tools.cat("lifecycle", "--offset", "100") == []
     client.abort_transaction(10)
 
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON lines into the log: events at their own time, and ticks as that time passes.
 #include <stdlib.h>
-#include <sys/types.h>
 
 #include "base/log.h"
 #include "base/time.h"
@@ -9,14 +8,20 @@
 #include "contract/ident.h"
 #include "contract/policy_file.h"
 #include "tools/envelope-local/local.h"
+#include "wire/headers.h"
 
 #define AVRO_MAX ((size_t)4 << 20)
+#define YEAR_10000 (INT64_C(253402300800) * EE_MICROS_PER_S)
+#define TICKS_MAX 200000  // of one run: months of the default
 
-static void refuse(struct local *local, int column, const char *reason, const char *detail) {
+// column 0: not known.
+static void refuse(struct local *local, int column, enum ee_reason reason, const char *detail) {
+  struct ee_log_member members[6] = {
+      EE_LOG_S("file", ee_str(local->path)), EE_LOG_I("line", (int64_t)local->line),
+      EE_LOG_S("reason", ee_str(ee_reason_name(reason))), EE_LOG_S("detail", ee_str(detail))};
+  if (column > 0) members[4] = EE_LOG_I("column", column);
   local->refused++;
-  ee_log(EE_ERROR, "the line is passed over",
-         EE_LOG_WITH(EE_LOG_I("line", (int64_t)local->lines), EE_LOG_I("column", column),
-                     EE_LOG_S("reason", ee_str(reason)), EE_LOG_S("detail", ee_str(detail))));
+  ee_log(EE_ERROR, "line refused", members);
 }
 
 static bool append_tick(struct local *local, int32_t partition, struct ee_err *err) {
@@ -51,11 +56,24 @@ static bool append_ticks(struct local *local, int64_t at_ms, struct ee_err *err)
   return true;
 }
 
+static bool too_far(const struct local *local, int64_t at_ms, struct ee_err *err) {
+  char from[EE_RFC3339_SIZE], to[EE_RFC3339_SIZE];
+  ee_time_print(local->first_ms * EE_MICROS_PER_MS, from);
+  ee_time_print(at_ms * EE_MICROS_PER_MS, to);
+  return ee_err_set(err,
+                    "the clock would go from %s to %s in more than %d ticks: if these times are "
+                    "right, give a longer --tick",
+                    from, to, TICKS_MAX);
+}
+
 // Moves the log's time on to at_ms (never back), with the ticks on the way.
 static bool advance(struct local *local, int64_t at_ms, struct ee_err *err) {
   if (local->first_ms == INT64_MIN) {
     local->first_ms = at_ms;
     local->next_tick_ms = at_ms + local->settings->tick_ms;
+  }
+  if ((at_ms - local->first_ms) / local->settings->tick_ms > TICKS_MAX) {
+    return too_far(local, at_ms, err);
   }
   for (; local->next_tick_ms <= at_ms; local->next_tick_ms += local->settings->tick_ms) {
     if (!append_ticks(local, local->next_tick_ms, err)) return false;
@@ -66,14 +84,14 @@ static bool advance(struct local *local, int64_t at_ms, struct ee_err *err) {
 
 bool local_end(struct local *local, struct ee_err *err) {
   int64_t until_ms = ee_cluster_time(local->cluster) + EE_MICROS_PER_HOUR / EE_MICROS_PER_MS;
-  if (local->settings->until != NULL) {
-    int64_t micros;
-    if (!ee_time_parse(ee_str(local->settings->until), &micros)) {
-      return ee_err_set(err, "--until: %s is no RFC 3339 time", local->settings->until);
-    }
-    until_ms = micros / EE_MICROS_PER_MS;
-  }
   if (local->first_ms == INT64_MIN) return true;
+  if (local->settings->until != NULL) until_ms = local->settings->until_ms;
+  if (until_ms < ee_cluster_time(local->cluster)) {
+    char last[EE_RFC3339_SIZE];
+    ee_time_print(ee_cluster_time(local->cluster) * EE_MICROS_PER_MS, last);
+    return ee_err_set(err, "--until: %s is before the last event, at %s", local->settings->until,
+                      last);
+  }
   return advance(local, until_ms, err) && append_ticks(local, until_ms, err) &&
          append_ticks(local, until_ms, err);
 }
@@ -84,11 +102,23 @@ static bool append_event(struct local *local, const struct ee_event_line *event,
                             ? ((const struct ee_receipt *)event->record)->occurred_at
                             : ((const struct ee_event_head *)event->record)->occurred_at;
   struct ee_buf avro;
-  ee_buf_init(&avro, AVRO_MAX);
+  bool good = true;
+  if (occurred_at < 0 || occurred_at >= YEAR_10000) {
+    refuse(local, 0, EE_REASON_wrong_schema,
+           "occurred_at: no append time, which lies in the years 1970 to 9999");
+    return true;
+  }
+  ee_buf_init(&avro, EE_EVENT_SIZE_MAX);
   ee_encode(event->type, event->record, &avro);
-  bool good = advance(local, occurred_at / EE_MICROS_PER_MS, err) &&
-              local_append(local, event->topic, -1, ee_str_bytes(event->envelope_id),
-                           ee_buf_bytes(&avro), err);
+  if (avro.failed) {
+    char detail[64];
+    snprintf(detail, sizeof detail, "an event may have at most %d bytes", EE_EVENT_SIZE_MAX);
+    refuse(local, 0, EE_REASON_oversized, detail);
+  } else {
+    good = advance(local, occurred_at / EE_MICROS_PER_MS, err) &&
+           local_append(local, event->topic, -1, ee_str_bytes(event->envelope_id),
+                        ee_buf_bytes(&avro), err);
+  }
   ee_buf_release(&avro);
   return good;
 }
@@ -101,7 +131,7 @@ static bool append_policy(struct local *local, json_t *json, struct ee_err *err)
   char *text = json_dumps(json, JSON_COMPACT);
   if (text == NULL) return ee_err_set(err, "no memory for a policy");
   if (!ee_policy_file_read(ee_str(text), &local->arena, &policy, &why)) {
-    refuse(local, 0, "policy", why.text);
+    refuse(local, 0, EE_REASON_wrong_schema, why.text);
     free(text);
     return true;
   }
@@ -125,7 +155,7 @@ static bool feed_other(struct local *local, struct ee_str line, bool *ret_taken,
     good = append_policy(local, json, err);
   } else if (json_object_get(json, "topic") != NULL) {
     struct ee_err why;
-    if (!local_append_raw(local, json, &why)) refuse(local, 0, "record", why.text);
+    if (!local_append_raw(local, json, &why)) refuse(local, 0, EE_REASON_wrong_schema, why.text);
   } else {
     *ret_taken = false;
   }
@@ -138,6 +168,10 @@ static bool feed_line(struct local *local, struct ee_str line, struct ee_err *er
   struct ee_event_line event;
   struct ee_line_fault fault;
   bool taken;
+  if (line.data == NULL) {
+    refuse(local, 0, EE_REASON_oversized, "longer than any event");
+    return true;
+  }
   if (!feed_other(local, line, &taken, err)) return false;
   if (taken) return true;
   ee_uuid7_now(event_id);
@@ -146,26 +180,17 @@ static bool feed_line(struct local *local, struct ee_str line, struct ee_err *er
                                       .event_id = ee_str(event_id),
                                       .source = EE_STR("urn:envelope-local"),
                                       .occurred_at = ee_clock_wall_micros()};
-  if (ee_event_line_read(line, &defaults, &local->arena, &event, &fault)) {
-    return append_event(local, &event, err);
+  if (!ee_event_line_read(line, &defaults, &local->arena, &event, &fault)) {
+    refuse(local, fault.column, fault.fault.reason, fault.fault.detail);
+    return true;
   }
-  refuse(local, fault.column, ee_reason_name(fault.fault.reason), fault.fault.detail);
-  return true;
+  if (event.traceparent.data != NULL && !ee_traceparent_valid(ee_str_bytes(event.traceparent))) {
+    refuse(local, 0, EE_REASON_wrong_schema, "traceparent: not as in W3C Trace Context");
+    return true;
+  }
+  return append_event(local, &event, err);
 }
 
 bool local_feed(struct local *local, FILE *in, struct ee_err *err) {
-  char *line = NULL;
-  size_t capacity = 0;
-  ssize_t size;
-  bool good = true;
-  while (good && (size = getline(&line, &capacity, in)) >= 0) {
-    local->lines++;
-    while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
-      size--;
-    if (size > 0) good = feed_line(local, (struct ee_str){line, (size_t)size}, err);
-    ee_arena_clear(&local->arena);
-  }
-  free(line);
-  if (good && ferror(in)) good = ee_err_set(err, "the input cannot be read");
-  return good;
+  return local_each_line(local, in, EE_LINE_MAX, feed_line, err);
 }

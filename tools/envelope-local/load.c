@@ -3,24 +3,10 @@
 // that is no event.
 #include <sodium.h>
 #include <stdlib.h>
-#include <sys/types.h>
 
 #include "tools/envelope-local/local.h"
 
 #define RECORD_MAX ((size_t)16 << 20)
-
-struct ee_str local_prefix_of(struct ee_str full_name, int *ret_topic) {
-  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
-    struct ee_str name = ee_str(ee_topics[topic].name);
-    if (full_name.size < name.size) continue;
-    size_t before = full_name.size - name.size;
-    if (memcmp(full_name.data + before, name.data, name.size) != 0) continue;
-    *ret_topic = topic;
-    return (struct ee_str){full_name.data, before};
-  }
-  *ret_topic = -1;
-  return (struct ee_str){0};
-}
 
 // A member as bytes: text, {"base64": ...}, or null. Lives in arena or in json.
 static bool read_bytes(struct local *local, const json_t *json, const char *what,
@@ -37,7 +23,7 @@ static bool read_bytes(struct local *local, const json_t *json, const char *what
   if (!json_is_string(text) || bytes == NULL ||
       sodium_base642bin(bytes, size + 1, json_string_value(text), size, NULL, &used, NULL,
                         sodium_base64_VARIANT_ORIGINAL) != 0) {
-    return ee_err_set(err, "%s is neither text nor {\"base64\": ...}", what);
+    return ee_err_set(err, "%s: neither text nor {\"base64\": ...}", what);
   }
   *ret = ee_bytes(bytes, used);
   return true;
@@ -49,22 +35,49 @@ struct loaded {
   struct ee_bytes key, value;
 };
 
+// Only what processors read: what they derive is made anew.
+static bool read_topic(struct local *local, const json_t *json, enum ee_topic *ret,
+                       struct ee_err *err) {
+  if (!json_is_string(json)) return ee_err_set(err, "topic: a text is missing");
+  struct ee_str name = {json_string_value(json), json_string_length(json)};
+  for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
+    *ret = (enum ee_topic)topic;
+    if (!ee_str_equal(name, ee_cluster_topic_name(local->cluster, *ret))) continue;
+    return topic <= EE_TOPIC_POLICY ||
+           ee_err_set(err, "topic: %.*s is derived; only what processors read can be given",
+                      EE_STR_ARG(name));
+  }
+  return ee_err_set(err, "topic: %.*s is none of the catalogue's with --topic-prefix \"%s\"",
+                    EE_STR_ARG(name), local->settings->topic_prefix);
+}
+
+// -1 when the line has none.
+static bool read_partition(struct local *local, const json_t *json, struct ee_tp *tp,
+                           struct ee_err *err) {
+  int32_t count = ee_cluster_partitions(local->cluster, tp->topic);
+  json_int_t given = json_integer_value(json);
+  tp->partition = -1;
+  if (json == NULL) return true;
+  if (!json_is_integer(json) || given < 0 || given >= count) {
+    return ee_err_set(err, "partition: must be from 0 to %d here (see --partitions)", count - 1);
+  }
+  tp->partition = (int32_t)given;
+  return true;
+}
+
+static bool read_number(const json_t *line, const char *name, int64_t *ret, struct ee_err *err) {
+  const json_t *json = json_object_get(line, name);
+  *ret = json_integer_value(json);
+  return (json_is_integer(json) && *ret >= 0) ||
+         ee_err_set(err, "%s: a number from 0 up is missing", name);
+}
+
 static bool read_record(struct local *local, const json_t *line, struct loaded *ret,
                         struct ee_err *err) {
-  const json_t *topic = json_object_get(line, "topic");
-  const json_t *partition = json_object_get(line, "partition");
-  int known;
-  local_prefix_of((struct ee_str){json_string_value(topic), json_string_length(topic)}, &known);
-  if (!json_is_string(topic) || known < 0)
-    return ee_err_set(err, "topic is none of the catalogue's");
-  ret->tp = (struct ee_tp){(enum ee_topic)known, -1};
-  if (json_is_integer(partition)) ret->tp.partition = (int32_t)json_integer_value(partition);
-  if (ret->tp.partition >= local->settings->partitions) {
-    return ee_err_set(err, "partition %d; --partitions says how many there are",
-                      (int)ret->tp.partition);
+  if (!read_topic(local, json_object_get(line, "topic"), &ret->tp.topic, err) ||
+      !read_partition(local, json_object_get(line, "partition"), &ret->tp, err)) {
+    return false;
   }
-  ret->offset = json_integer_value(json_object_get(line, "offset"));
-  ret->timestamp_ms = json_integer_value(json_object_get(line, "timestamp"));
   return read_bytes(local, json_object_get(line, "key"), "key", &ret->key, err) &&
          read_bytes(local, json_object_get(line, "value"), "value", &ret->value, err);
 }
@@ -74,20 +87,24 @@ bool local_append_raw(struct local *local, const json_t *line, struct ee_err *er
   if (!read_record(local, line, &record, err)) return false;
   struct ee_output output = {.tp = record.tp, .key = record.key, .value = record.value};
   if (record.tp.partition < 0 && record.key.data == NULL) {
-    return ee_err_set(err, "a record without key needs its partition");
+    return ee_err_set(err, "partition: missing, and there is no key that would name it");
   }
   return ee_cluster_append(local->cluster, &output, -1) >= 0 ||
          ee_err_set(err, "the log in memory is full; raise --memory");
 }
 
-static bool load_line(struct local *local, const json_t *line, struct ee_err *err) {
+static bool load_record(struct local *local, const json_t *line, struct ee_err *err) {
   struct loaded record;
   if (!read_record(local, line, &record, err)) return false;
-  if (record.tp.partition < 0) return ee_err_set(err, "partition is missing");
-  const json_t *end = json_object_get(line, "end");
-  if (json_is_integer(end)) {
-    ee_cluster_load_end(local->cluster, record.tp, json_integer_value(end));
+  if (record.tp.partition < 0) return ee_err_set(err, "partition: missing");
+  if (json_object_get(line, "end") != NULL) {
+    if (!read_number(line, "end", &record.offset, err)) return false;
+    ee_cluster_load_end(local->cluster, record.tp, record.offset);
     return true;
+  }
+  if (!read_number(line, "offset", &record.offset, err) ||
+      !read_number(line, "timestamp", &record.timestamp_ms, err)) {
+    return false;
   }
   if (record.timestamp_ms > ee_cluster_time(local->cluster)) {
     ee_cluster_set_time(local->cluster, record.timestamp_ms);
@@ -96,25 +113,16 @@ static bool load_line(struct local *local, const json_t *line, struct ee_err *er
                          record.value, NULL, 0, err);
 }
 
-bool local_load(struct local *local, FILE *in, struct ee_err *err) {
-  char *line = NULL;
-  size_t capacity = 0;
-  ssize_t size;
-  bool good = true;
-  while (good && (size = getline(&line, &capacity, in)) >= 0) {
-    local->lines++;
-    if ((size_t)size > RECORD_MAX) {
-      good = ee_err_set(err, "a line of %zd bytes; at most %zu are allowed", size, RECORD_MAX);
-      break;
-    }
-    json_error_t where;
-    json_t *json = json_loadb(line, (size_t)size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
-    good = json != NULL ? load_line(local, json, err)
-                        : ee_err_set(err, "column %d: %s", where.column, where.text);
-    json_decref(json);
-    ee_arena_clear(&local->arena);
-  }
-  if (!good) ee_err_prefix(err, "line %zu", local->lines);
-  free(line);
+static bool load_line(struct local *local, struct ee_str line, struct ee_err *err) {
+  if (line.data == NULL) return ee_err_set(err, "at most %zu bytes are allowed", RECORD_MAX);
+  json_error_t where;
+  json_t *json = json_loadb(line.data, line.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
+  bool good = json != NULL ? load_record(local, json, err)
+                           : ee_err_set(err, "column %d: %s", where.column, where.text);
+  json_decref(json);
   return good;
+}
+
+bool local_load(struct local *local, FILE *in, struct ee_err *err) {
+  return local_each_line(local, in, RECORD_MAX, load_line, err);
 }

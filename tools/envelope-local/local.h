@@ -20,10 +20,12 @@ struct local_settings {
   const char *out;
   bool json;
   bool load;
+  bool accept_truncated;
   int64_t partitions;
   int64_t memory_bytes;
   int64_t tick_ms;
   const char *until;
+  int64_t until_ms;  // if until was given
   int64_t policy_margin_ms;
   const char *topic_prefix;
   const char *schema_directory;
@@ -49,8 +51,10 @@ struct local {
   struct ee_codec *codec;
   struct instance instances[PROCESSORS];
   struct ee_arena arena;
-  size_t lines, refused;  // of the input
-  int64_t first_ms;       // append time of the first event; INT64_MIN: none
+  const char *path;  // of the input, for messages
+  uint64_t line;     // number of the line at hand, from 1
+  size_t refused;    // lines passed over
+  int64_t first_ms;  // append time of the first event; INT64_MIN: none
   int64_t next_tick_ms;
   int64_t last_tick_ms;  // append time of the newest tick; INT64_MIN: none
 };
@@ -65,9 +69,17 @@ bool local_run(struct local *local, struct ee_err *err);
 bool local_append(struct local *local, enum ee_topic topic, int32_t partition, struct ee_bytes key,
                   struct ee_bytes avro, struct ee_err *err);
 
+// input.c
+// Takes a line: absent when it is longer than allowed. False: the run is over.
+typedef bool local_take_line(struct local *local, struct ee_str line, struct ee_err *err);
+// Gives each line that is not blank, without its newline and of at most `most` bytes; the arena
+// is cleared behind each. Errors begin with the input's name and the line's number.
+bool local_each_line(struct local *local, FILE *in, size_t most, local_take_line *take,
+                     struct ee_err *err);
+
 // feed.c
 // Reads JSON lines into the log; a line that is none is logged with its number and passed
-// over. False: the input cannot be read or the log is full.
+// over. False: the input cannot be read, the log is full, or time would go on without end.
 bool local_feed(struct local *local, FILE *in, struct ee_err *err);
 // Two ticks at the end of the time.
 bool local_end(struct local *local, struct ee_err *err);
@@ -78,10 +90,10 @@ bool local_end(struct local *local, struct ee_err *err);
 bool local_load(struct local *local, FILE *in, struct ee_err *err);
 // One such line, appended as if just produced: for records that are no events.
 bool local_append_raw(struct local *local, const json_t *line, struct ee_err *err);
-// The prefix before the catalogue's name in a full topic name; ret_topic -1: none fits.
-struct ee_str local_prefix_of(struct ee_str full_name, int *ret_topic);
 
 // write.c
+// False: the directory cannot take an output, since it holds something already.
+bool local_out_is_free(const char *directory, struct ee_err *err);
 // Derived topics as JSON lines, one file each.
 bool local_write(struct local *local, const char *directory, struct ee_err *err);
 

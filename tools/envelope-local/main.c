@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/option.h"
+#include "base/time.h"
 #include "tools/envelope-local/local.h"
 
 #define AT(FIELD) offsetof(struct local_settings, FIELD)
@@ -15,7 +16,7 @@ static const struct ee_option options[] = {
      .type = EE_OPTION_TEXT,
      .offset = AT(out),
      .doc = "Write derived topics there as JSON lines, one file each, in the form of `envelopectl "
-            "cat`; `envelopectl show ID --from DIR` reads them."},
+            "cat`; `envelopectl show ID --from DIR` reads them. DIR is made, or empty."},
     {.name = "json",
      .type = EE_OPTION_FLAG,
      .offset = AT(json),
@@ -36,9 +37,15 @@ static const struct ee_option options[] = {
     {.name = "load",
      .type = EE_OPTION_FLAG,
      .offset = AT(load),
-     .doc = "The input is records of a Kafka run, printed by `envelopectl cat --raw`, of phase, "
-            "producer, obligation, tick and policy topics: they are loaded at their own offsets "
-            "and append times. A line {\"topic\", \"partition\", \"end\"} sets a partition's end."},
+     .doc =
+         "The input is records of a Kafka run, printed by `envelopectl cat --raw`, of phase, "
+         "producer, obligation, tick and policy topics: they are loaded at their own offsets "
+         "and append times. Print the tick topic first: its offsets then lie within the others. A "
+         "line {\"topic\", \"partition\", \"end\"} sets a partition's end."},
+    {.name = "accept-truncated",
+     .type = EE_OPTION_FLAG,
+     .offset = AT(accept_truncated),
+     .doc = "Allow logs that do not begin at offset 0, as retention leaves them, with --load."},
     {.name = "partitions",
      .argument = "N",
      .type = EE_OPTION_COUNT,
@@ -98,7 +105,21 @@ static const struct ee_option options[] = {
      .doc = "How long an envelope's first event may lie without an admission."},
     {.name = NULL}};
 
+static bool read_until(struct local_settings *settings, struct ee_err *err) {
+  int64_t micros;
+  if (settings->until == NULL) return true;
+  if (settings->load) {
+    return ee_err_set(err, "--until has no meaning with --load, where ticks are in the input");
+  }
+  if (!ee_time_parse(ee_str(settings->until), &micros)) {
+    return ee_err_set(err, "--until: %s is no RFC 3339 time", settings->until);
+  }
+  settings->until_ms = micros / EE_MICROS_PER_MS;
+  return true;
+}
+
 static bool settle(struct local_settings *settings, struct ee_err *err) {
+  if (!read_until(settings, err)) return false;
   if (!ee_deadlines_init(&settings->join.deadlines, &settings->deadlines, err)) return false;
   settings->accounting.deadlines = settings->join.deadlines;
   settings->governance.grace_ms = settings->join.grace_ms;
@@ -119,6 +140,8 @@ static int run_file(const struct local_settings *settings, const char *path) {
   struct ee_err err = {.text = ""};
   FILE *in = path == NULL || strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
   bool good = in != NULL || ee_err_set(&err, "%s: %s", path, strerror(errno));
+  local.path = in == stdin ? "standard input" : path;
+  good = good && (settings->out == NULL || local_out_is_free(settings->out, &err));
   good =
       good && local_open(&local, settings, settings->topic_prefix, &err) && run(&local, in, &err);
   if (!good) ee_log(EE_ERROR, err.text, NULL);

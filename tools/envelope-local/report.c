@@ -125,12 +125,19 @@ static const char *outcome_words(int outcome) {
 
 static void print_counts(FILE *out, const char *title, const struct ee_enum_type *type,
                          const size_t *counts, const char *(*words)(int)) {
+  size_t sum = 0;
   fprintf(out, "\n%s\n", title);
   for (int i = 0; i < type->count; i++) {
+    sum += counts[i];
     if (counts[i] == 0) continue;
-    fprintf(out, "  %8zu  %-20.*s%s\n", counts[i], EE_STR_ARG(type->symbols[i]),
-            words == NULL ? "" : words(i));
+    fprintf(out, "  %8zu  ", counts[i]);
+    if (words == NULL) {
+      fprintf(out, "%.*s\n", EE_STR_ARG(type->symbols[i]));
+    } else {
+      fprintf(out, "%-20.*s%s\n", EE_STR_ARG(type->symbols[i]), words(i));
+    }
   }
+  if (sum == 0) fprintf(out, "  %8s  none\n", "");
 }
 
 static void print_person(const struct report *report, FILE *out) {
@@ -151,11 +158,14 @@ static void print_person(const struct report *report, FILE *out) {
   fprintf(out, "\nRecords\n  %8zu  audit entries\n  %8zu  ledger entries\n  %8zu  tenant totals\n",
           report->audit_entries, report->ledger_entries, report->totals);
   fprintf(out, "\nDead letters: input that could not be processed\n");
+  bool any = false;
   for (int reason = 1; reason < EE_REASON_COUNT; reason++) {
     if (report->dead_letters[reason] == 0) continue;
+    any = true;
     fprintf(out, "  %8llu  %s\n", (unsigned long long)report->dead_letters[reason],
             ee_reason_name((enum ee_reason)reason));
   }
+  if (!any) fprintf(out, "  %8s  none\n", "");
 }
 
 static json_t *counts_json(const struct ee_enum_type *type, const size_t *counts) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Derived topics as JSON lines, one file each.
+#include <dirent.h>
 #include <errno.h>
 
 #include "base/file.h"
@@ -56,6 +57,20 @@ static bool write_topic(struct local *local, enum ee_topic topic, const char *pa
   ee_buf_release(&line);
   if (fclose(out) != 0) good = false;
   return good || ee_err_set(err, "%s cannot be written: %s", path, strerror(errno));
+}
+
+bool local_out_is_free(const char *directory, struct ee_err *err) {
+  DIR *dir = opendir(directory);
+  if (dir == NULL) {
+    return errno == ENOENT || ee_err_set(err, "--out: %s: %s", directory, strerror(errno));
+  }
+  bool is_free = true;
+  const struct dirent *entry;
+  while ((entry = readdir(dir)) != NULL) {
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) is_free = false;
+  }
+  closedir(dir);
+  return is_free || ee_err_set(err, "--out: %s is not empty; name a new directory", directory);
 }
 
 bool local_write(struct local *local, const char *directory, struct ee_err *err) {

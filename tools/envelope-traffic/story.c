@@ -10,6 +10,7 @@
 
 #define TENANTS 40
 #define AVRO_BYTES_MAX ((size_t)1 << 16)
+#define LENGTH_AT 10  // behind the framing
 #define SECOND EE_MICROS_PER_S
 
 struct story {
@@ -254,6 +255,15 @@ static void frame(const struct ee_admission *record, struct ee_buf *out) {
   ee_encode(&ee_admission_type, record, out);
 }
 
+// Spends two bytes on the length of envelope_id, the first field, where one is enough.
+static void overlong(struct ee_buf *value) {
+  ee_buf_byte(value, 0);
+  if (value->failed) return;
+  memmove(value->data + LENGTH_AT + 2, value->data + LENGTH_AT + 1, value->size - LENGTH_AT - 2);
+  value->data[LENGTH_AT] |= 0x80;
+  value->data[LENGTH_AT + 1] = 0;
+}
+
 void story_malformed(struct lines *lines, struct random *random, int64_t number, int kind,
                      int64_t at) {
   struct story story = {.lines = lines, .random = random, .at = at};
@@ -274,7 +284,7 @@ void story_malformed(struct lines *lines, struct random *random, int64_t number,
   if (kind == 5) ee_buf_append(&value, "more", 4);
   if (kind == 6) value.data[0] = '{';
   if (kind == 7) value.data[5] ^= 0x55;  // another schema's fingerprint
-  if (kind == 8) value.data[10] = 0x80;  // the length of envelope_id, overlong
+  if (kind == 8) overlong(&value);
   struct ee_str key = kind == 9 ? EE_STR("another") : ee_str(story.envelope_id);
   lines_add_raw(lines, key, ee_buf_bytes(&value), -1, at);
   ee_buf_release(&value);

@@ -14,7 +14,7 @@
 struct settings {
   struct ee_ctl_settings common;
   int64_t partition;
-  int64_t from;
+  int64_t offset;
   bool raw;
 };
 
@@ -30,10 +30,10 @@ static const struct ee_option options[] = {
      .least = -1,
      .most = 1000000,
      .doc = "The one partition to read; -1 reads all, one after another."},
-    {.name = "from",
-     .argument = "OFFSET",
+    {.name = "offset",
+     .argument = "N",
      .type = EE_OPTION_COUNT,
-     .offset = AT(from),
+     .offset = AT(offset),
      .fallback = "0",
      .doc = "Where to begin in each partition; what retention has cut is passed over."},
     {.name = "raw",
@@ -97,7 +97,7 @@ static bool print_record(void *context, const struct ee_printed *printed, struct
 
 static bool read_partition(struct cat *cat, const char *topic, int32_t partition, int64_t start,
                            int64_t end, struct ee_err *err) {
-  int64_t from = cat->settings->from > start ? cat->settings->from : start;
+  int64_t from = cat->settings->offset > start ? cat->settings->offset : start;
   ee_wait_again(&cat->wait);
   return ee_client_read(cat->client, topic, partition, from, end, &cat->wait, print_record, cat,
                         err);

@@ -125,9 +125,8 @@ static bool count_fits(const struct ee_ctl_command *command, int count, struct e
 static bool run(const struct ee_ctl_command *command, const struct ee_ctl_settings *settings,
                 char *const *operands) {
   struct ee_err err = {.text = ""};
-  ee_log_setup(EE_CTL_NAME, NULL, EE_INFO);
-  bool ok = ee_client_log(EE_CTL_NAME, NULL, &settings->client, &err) &&
-            command->run(settings, operands, &err);
+  ee_client_log(EE_CTL_NAME, NULL, &settings->client);
+  bool ok = command->run(settings, operands, &err);
   if (fflush(stdout) != 0 && ok) ok = ee_err_set(&err, "standard output: %s", strerror(errno));
   if (!ok) ee_log(EE_ERROR, err.text, NULL);
   return ok;

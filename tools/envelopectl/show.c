@@ -22,6 +22,7 @@ struct show_settings {
 };
 
 static const struct ee_option options[] = {
+    {.name = "show", .type = EE_OPTION_GROUP},
     {.name = "from",
      .argument = "DIR",
      .type = EE_OPTION_TEXT,

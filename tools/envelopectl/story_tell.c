@@ -363,7 +363,7 @@ static bool tell_ledger(const struct story *story, struct ee_buf *out) {
     put_quantity(out, &sums[i].asked, scale);
     put_quantity(out, &sums[i].granted, scale);
     put_quantity(out, &sums[i].billed, scale);
-    ee_buf_printf(out, "  %s\n", unit);
+    ee_buf_printf(out, "%s%s\n", unit[0] == '\0' ? "" : "  ", unit);
   }
   free(sums);
   return true;

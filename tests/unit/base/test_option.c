@@ -24,6 +24,10 @@ struct settings {
   struct ee_properties properties;
 };
 
+static bool no_line(const char *text, struct ee_err *err) {
+  return strchr(text, '_') == NULL || ee_err_set(err, "\"%s\" has a '_'", text);
+}
+
 static const struct ee_option kafka_options[] = {
     {.name = "Kafka", .type = EE_OPTION_GROUP},
     {.name = "bootstrap",
@@ -31,12 +35,14 @@ static const struct ee_option kafka_options[] = {
      .type = EE_OPTION_TEXT,
      .offset = offsetof(struct settings, bootstrap),
      .fallback = "localhost:9092",
+     .check = no_line,
      .doc = "Where the brokers are."},
     {.name = "X",
      .letter = 'X',
      .argument = "KEY=VALUE",
      .type = EE_OPTION_PROPERTY,
      .offset = offsetof(struct settings, properties),
+     .check = no_line,
      .doc = "Handed to librdkafka."},
     {.name = NULL},
 };
@@ -285,6 +291,9 @@ static void test_wrong_values(void **state) {
                "KiB, MiB or GiB, as in 64MiB");
   assert_wrong("-X nothing", "-X: nothing is not a property: give key=value");
   assert_wrong("-X=v", "-X: =v is not a property: give key=value");
+  assert_wrong("--bootstrap a_b", "--bootstrap: \"a_b\" has a '_'");
+  assert_wrong("--bootstrap a_b --bootstrap ab", "--bootstrap: \"a_b\" has a '_'");
+  assert_wrong("-X a=b -X c_d", "-X: \"c_d\" has a '_'");
   assert_wrong("--drain=true", "--drain takes no value");
   assert_wrong("--memory", "--memory: SIZE is missing");
   assert_wrong("--drain -X", "-X: KEY=VALUE is missing");
@@ -414,6 +423,7 @@ static void test_wrong_config(void **state) {
       {EE_STR_INIT("memori = 5"), CONFIG ":1: unknown option memori; did you mean memory?"},
       {EE_STR_INIT("drain = 1"), CONFIG ":1: drain: 1 is neither true nor false"},
       {EE_STR_INIT("\npartitions = 0"), CONFIG ":2: partitions: 0 is out of bounds: 1 to 1000"},
+      {EE_STR_INIT("\nbootstrap = a_b"), CONFIG ":2: bootstrap: \"a_b\" has a '_'"},
       {EE_STR_INIT("= 5"), CONFIG ":1: unknown option  (--help lists them)"},
       {EE_STR_INIT("config = a"), CONFIG ":1: config cannot stand in a file"},
       {EE_STR_INIT("drain = true\0"), CONFIG ": not a text file"},

@@ -89,6 +89,16 @@ static const struct {
     {"[{\"type\":\"record\",\"name\":\"a.R\",\"fields\":[{\"name\":\"x\",\"type\":\"int\"}]},"
      "{\"type\":\"record\",\"name\":\"b.R\",\"fields\":[]}]",
      "{\"type\":\"record\",\"name\":\"b.R\",\"fields\":[]}", NULL},
+    // Where a branch has the writer's kind and name, it says what is wrong with it.
+    {"[\"null\",{\"type\":\"record\",\"name\":\"a.R\",\"fields\":[{\"name\":\"x\",\"type\":"
+     "[\"null\",{\"type\":\"map\",\"values\":\"int\"}]}]}]",
+     "{\"type\":\"record\",\"name\":\"b.R\",\"fields\":[{\"name\":\"x\",\"type\":{\"type\":\"map\","
+     "\"values\":\"string\"}}]}",
+     "x[]: string cannot be read as int"},
+    {"[\"null\",{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\"]}]",
+     "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", "enum E has no symbol B"},
+    {"[\"null\",{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\"]}]",
+     "{\"type\":\"enum\",\"name\":\"F\",\"symbols\":[\"A\"]}", "enum F cannot be read as union"},
     // Recursion ends.
     {"{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]}"
      ","

@@ -427,21 +427,80 @@ static void fields_of_no_bytes_cost_nothing(void **state) {
   ee_buf_release(&schema);
 }
 
-static void no_allocation_failure_does_harm(void **state) {
+// What one making of a plan says, with at most one allocation that fails; EE_ACCEPTED: made.
+static enum ee_reason plan_once(const struct ee_field *field, const char *schema) {
+  const struct ee_record_type cell = {
+      .name = "R", .full_name = "t.R", .fields = field, .count = 1, .size = 64};
+  struct ee_plan *plan = NULL;
+  struct ee_fault fault = {.detail = ""};
+  bool made = ee_plan_new(field == NULL ? &thing_type : &cell, ee_str(schema), &plan, &fault);
+  assert_int_equal(made, plan != NULL);
+  ee_plan_free(plan);
+  if (!made) assert_true(strlen(fault.detail) > 0);
+  return made ? EE_ACCEPTED : fault.reason;
+}
+
+#define IN_CELL(TYPE) \
+  "{\"type\":\"record\",\"name\":\"t.R\",\"fields\":[{\"name\":\"f\",\"type\":" TYPE "}]}"
+
+static const struct {
+  const struct ee_field *field;  // NULL: all of struct thing
+  const char *schema;
+  enum ee_reason reason;
+} under_chaos[] = {
+    {NULL, THING_JSON, EE_ACCEPTED},
+    // Symbols, unions, and what the reader passes over.
+    {&a_record,
+     IN_CELL(PART(
+         "Part",
+         "{\"name\":\"x\",\"type\":" PART(
+             "X", NAME_FIELD) "},"
+                              "{\"name\":\"y\",\"type\":[\"null\",\"X\",\"long\"]}," NAME_FIELD)),
+     EE_ACCEPTED},
+    {&an_enum, IN_CELL(COLOURS("Colour", "\"BLUE\",\"RED\"")), EE_ACCEPTED},
+    {&a_string, IN_CELL("[\"int\",\"string\"]"), EE_ACCEPTED},
+    // Refusals stay what they are.
+    {&a_string, IN_CELL("[\"int\",\"null\"]"), EE_REASON_wrong_schema},
+    {&a_record, IN_CELL(PART("Part", WEIGHT("\"long\""))), EE_REASON_missing_field},
+    {&a_string, "{\"type\":\"record\",\"fields\":[", EE_REASON_wrong_schema},
+    {&a_string, IN_CELL("\"strong\""), EE_REASON_wrong_schema},
+};
+
+static void lack_of_memory_is_no_refusal(void **state) {
   (void)state;
-  struct ee_str schema = EE_STR(THING_JSON);
-  bool failed = true;
-  for (size_t n = 0; failed; n++) {
-    struct ee_plan *plan = NULL;
-    struct ee_fault fault = {.detail = ""};
-    ee_chaos_fail_after(n);
-    bool made = ee_plan_new(&thing_type, schema, &plan, &fault);
-    failed = ee_chaos_stop();
-    assert_int_equal(made, !failed);
-    if (!made) assert_int_not_equal(fault.reason, EE_ACCEPTED);
-    ee_plan_free(plan);
-    if (!made) assert_null(plan);
+  for (size_t i = 0; i < sizeof under_chaos / sizeof *under_chaos; i++) {
+    bool failed = true;
+    for (size_t n = 0; failed; n++) {
+      ee_chaos_fail_after(n);
+      enum ee_reason reason = plan_once(under_chaos[i].field, under_chaos[i].schema);
+      failed = ee_chaos_stop();
+      assert_int_equal(reason, failed ? EE_NO_MEMORY : under_chaos[i].reason);
+    }
   }
+  struct ee_plan *plan = NULL;
+  ee_chaos_fail_after(0);
+  assert_false(ee_plan_new(&thing_type, EE_STR(THING_JSON), &plan, NULL));
+  assert_true(ee_chaos_stop());
+}
+
+// jansson's own allocations, too. It may be heard again, and then there is memory.
+static void lack_of_memory_in_parsing_is_no_refusal(void **state) {
+  (void)state;
+  json_malloc_t allocate;
+  json_free_t release;
+  json_get_alloc_funcs(&allocate, &release);
+  json_set_alloc_funcs(malloc, free);
+  for (size_t i = 0; i < sizeof under_chaos / sizeof *under_chaos; i++) {
+    bool failed = true;
+    for (size_t n = 0; failed; n++) {
+      ee_chaos_fail_after(n);
+      enum ee_reason reason = plan_once(under_chaos[i].field, under_chaos[i].schema);
+      failed = ee_chaos_stop();
+      if (failed && reason == EE_NO_MEMORY) continue;
+      if (reason != under_chaos[i].reason) fail_msg("%zu, %zu: %s", i, n, ee_reason_name(reason));
+    }
+  }
+  json_set_alloc_funcs(allocate, release);
 }
 
 static void own_plans_are_made_once(void **state) {
@@ -468,7 +527,8 @@ int main(void) {
       cmocka_unit_test(types_nested_by_name_are_bounded),
       cmocka_unit_test(a_tower_of_empty_records_costs_nothing),
       cmocka_unit_test(fields_of_no_bytes_cost_nothing),
-      cmocka_unit_test(no_allocation_failure_does_harm),
+      cmocka_unit_test(lack_of_memory_is_no_refusal),
+      cmocka_unit_test(lack_of_memory_in_parsing_is_no_refusal),
       cmocka_unit_test(own_plans_are_made_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

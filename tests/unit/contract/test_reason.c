@@ -13,6 +13,7 @@ static void names_are_those_of_the_contract(void **state) {
                       "extension_not_namespaced");
   assert_string_equal(ee_reason_name(EE_REASON_missing_field), "missing_field");
   assert_string_equal(ee_reason_name(EE_REASON_COUNT), "unknown");
+  assert_string_equal(ee_reason_name(EE_NO_MEMORY), "no_memory");
   for (int i = 1; i < EE_REASON_COUNT; i++) {
     for (int k = 0; k < i; k++) {
       assert_string_not_equal(ee_reason_name((enum ee_reason)i), ee_reason_name((enum ee_reason)k));

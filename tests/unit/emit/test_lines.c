@@ -119,12 +119,21 @@ static void memory_that_is_out_is_said(void **state) {
   ee_lines_release(&lines);
 }
 
+static void blank_lines_hold_nothing(void **state) {
+  (void)state;
+  assert_true(ee_line_is_blank(EE_STR("")));
+  assert_true(ee_line_is_blank(EE_STR(" \t \r")));
+  assert_false(ee_line_is_blank(EE_STR(" x")));
+  assert_false(ee_line_is_blank((struct ee_str){" \0", 2}));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lines_are_the_same_however_cut),
       cmocka_unit_test(any_bytes_may_be_in_a_line),
       cmocka_unit_test(memory_is_bounded),
       cmocka_unit_test(memory_that_is_out_is_said),
+      cmocka_unit_test(blank_lines_hold_nothing),
   };
   return cmocka_run_group_tests_name("emit/lines", tests, NULL, NULL);
 }

@@ -204,9 +204,21 @@ static void connections_are_bounded(void **state) {
 
 static void addresses_are_checked(void **state) {
   (void)state;
-  static const char *const bad[] = {"",        "8080",        "localhost:",   "::1:80",
-                                    "[::1]80", "[::1",        "[]x:1",        "127.0.0.1:http",
-                                    "x:99999", "256.0.0.1:0", "203.0.113.1:0"};
+  static const char *const bad[] = {"",
+                                    "8080",
+                                    "localhost:",
+                                    "::1:80",
+                                    "[::1]80",
+                                    "[::1",
+                                    "[]x:1",
+                                    "127.0.0.1:http",
+                                    "x:99999",
+                                    "256.0.0.1:0",
+                                    "203.0.113.1:0",
+                                    "127.0.0.1:65536",
+                                    "127.0.0.1:000080",
+                                    "127.0.0.1:+80",
+                                    "127.0.0.1: 80"};
   struct program program = {.ready = true};
   struct ee_http_source source = {.metrics = render, .ready = ready, .context = &program};
   struct ee_http *http = NULL, *other = NULL;
@@ -215,6 +227,10 @@ static void addresses_are_checked(void **state) {
     err.text[0] = '\0';
     assert_false(ee_http_new(bad[i], &source, &http, &err));
     if (strstr(err.text, bad[i]) == NULL) fail_msg("%s: %s", bad[i], err.text);
+  }
+  static const char *const good[] = {":0", "a:65535", "[::1]:80", "203.0.113.1:0"};
+  for (size_t i = 0; i < COUNT_OF(good); i++) {
+    assert_true(ee_http_check(good[i], &err));
   }
   static char long_host[400];
   snprintf(long_host, sizeof long_host, "%0*d:80", 300, 0);

@@ -117,12 +117,22 @@ static void test_query(void **state) {
   assert_int_equal(plain(EE_KAFKA_GROUP, RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL), EE_FATAL);
 }
 
+// Whoever set what the brokers refuse is told which option it was.
+static void test_advice(void **state) {
+  (void)state;
+  assert_non_null(
+      strstr(ee_kafka_advice(RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT), "--session-timeout"));
+  assert_non_null(strstr(ee_kafka_advice(RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT),
+                         "--transaction-timeout"));
+  assert_string_equal(ee_kafka_advice(RD_KAFKA_RESP_ERR__TRANSPORT), "");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_no_error), cmocka_unit_test(test_fenced),
       cmocka_unit_test(test_dead),     cmocka_unit_test(test_transaction),
       cmocka_unit_test(test_produce),  cmocka_unit_test(test_fetch),
-      cmocka_unit_test(test_query),
+      cmocka_unit_test(test_query),    cmocka_unit_test(test_advice),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

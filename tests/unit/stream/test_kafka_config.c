@@ -158,6 +158,29 @@ static void test_settings(void **state) {
   expect_settings_refused(settings, "longer than");
 }
 
+// A session within the option's bounds is never refused for the time between polls.
+static void test_long_session(void **state) {
+  (void)state;
+  static const struct {
+    int64_t session_ms;
+    const char *poll_ms;
+  } samples[] = {{6000, "300000"}, {300000, "300000"}, {900000, "900000"}};
+  for (size_t i = 0; i < COUNT_OF(samples); i++) {
+    struct ee_kafka_settings settings = settings_with(NULL);
+    settings.session_timeout_ms = samples[i].session_ms;
+    struct ee_broker *broker = NULL;
+    struct ee_kafka_shared *shared = NULL;
+    struct ee_err err = {.text = ""};
+    if (!ee_kafka_broker_new(&settings, &broker, &err)) fail_msg("%s", err.text);
+    broker->ops->close(broker, 1000);
+    assert_true(ee_kafka_shared_new(&settings, &shared, &err));
+    rd_kafka_conf_t *conf = ee_kafka_conf_new(shared, EE_KAFKA_MEMBER, &err);
+    check_value(conf, "max.poll.interval.ms", samples[i].poll_ms);
+    rd_kafka_conf_destroy(conf);
+    ee_kafka_shared_free(shared);
+  }
+}
+
 static void test_topic_names(void **state) {
   (void)state;
   struct ee_kafka_shared *shared = shared_with(NULL);
@@ -190,9 +213,10 @@ static void test_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_roles),       cmocka_unit_test(test_user),
-      cmocka_unit_test(test_refused),     cmocka_unit_test(test_settings),
-      cmocka_unit_test(test_topic_names), cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_roles),        cmocka_unit_test(test_user),
+      cmocka_unit_test(test_refused),      cmocka_unit_test(test_settings),
+      cmocka_unit_test(test_topic_names),  cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_long_session),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,21 @@ static struct ee_kafka_group *group;
 
 static const struct ee_tp a0 = {EE_TOPIC_ADMISSION, 0}, a1 = {EE_TOPIC_ADMISSION, 1};
 
+// In place of librdkafka's own: what it would say, and how often it was answered.
+static bool assignment_lost;
+static int answers;
+
+int rd_kafka_assignment_lost(rd_kafka_t *rk) {
+  (void)rk;
+  return assignment_lost;
+}
+
+rd_kafka_resp_err_t rd_kafka_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list) {
+  (void)rk, (void)list;
+  answers++;
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static int setup(void **state) {
   (void)state;
   struct ee_kafka_settings settings = {.bootstrap = "127.0.0.1:1",
@@ -21,6 +36,8 @@ static int setup(void **state) {
                                        .session_timeout_ms = 10000,
                                        .memory_bytes = 1 << 20};
   struct ee_err err = {.text = ""};
+  assignment_lost = false;
+  answers = 0;
   return ee_kafka_shared_new(&settings, &shared, &err) &&
                  ee_kafka_fetch_new(shared, &fetch, &err) &&
                  ee_kafka_group_new(shared, fetch, &group, &err)
@@ -162,6 +179,44 @@ static void test_offer_withdrawn(void **state) {
   accept_offer(a1);
 }
 
+// A revocation is answered when it has been carried out, a loss at once and only once: what
+// is waited for until then is the way back.
+static void test_lost(void **state) {
+  (void)state;
+  accept_offer(a0);
+  answers = 0;
+  revoke(a0);
+  assert_int_equal(answers, 0);
+  expect_event(EE_EVENT_REVOKED, a0, false);
+  ee_kafka_group_relinquish(group);
+  assert_int_equal(answers, 1);
+  accept_offer(a0);
+  assignment_lost = true;
+  answers = 0;
+  revoke(a0);
+  assert_int_equal(answers, 1);
+  assert_false(ee_kafka_group_holds(group, a0));
+  offer(a1);  // waits until the old work has been put away
+  expect_event(EE_EVENT_REVOKED, a0, true);
+  ee_kafka_group_relinquish(group);
+  assert_int_equal(answers, 1);
+  expect_event(EE_EVENT_ASSIGNED, a1, false);
+  ee_kafka_group_accept(group);
+  assert_int_equal(answers, 2);
+  assert_true(ee_kafka_group_holds(group, a1));
+  // Lost while a revocation was being carried out: that is answered with it.
+  assignment_lost = false;
+  answers = 0;
+  revoke(a1);
+  expect_event(EE_EVENT_REVOKED, a1, false);
+  assignment_lost = true;
+  revoke(a1);
+  offer(a0);
+  ee_kafka_group_relinquish(group);
+  assert_int_equal(answers, 1);
+  expect_event(EE_EVENT_ASSIGNED, a0, false);
+}
+
 static void test_leave(void **state) {
   (void)state;
   accept_offer(a0);
@@ -183,6 +238,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_offer_unseen, setup, teardown),
       cmocka_unit_test_setup_teardown(test_offer_over_held, setup, teardown),
       cmocka_unit_test_setup_teardown(test_offer_withdrawn, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
       cmocka_unit_test_setup_teardown(test_leave, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

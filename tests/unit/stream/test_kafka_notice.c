@@ -91,6 +91,32 @@ static void test_ailments(void **state) {
   }
 }
 
+// How many are away says less than why the last connection failed, and that one was lost
+// less than why there is none.
+static void test_away(void **state) {
+  (void)state;
+  struct ee_err known = {.text = "as it was"};
+  assert_false(ee_kafka_notice_ails(&notices, EE_KAFKA_BROKERS_AWAY, &known));
+  assert_string_equal(known.text, "as it was");
+#define AWAY "Kafka at b:1 cannot be reached (is it running, and is --bootstrap right?): "
+  for (int round = 0; round < 2; round++) {
+    ee_kafka_notice_away(&notices, "b:1", "1/1 brokers are down");
+    expect(EE_RETRY, AWAY "1/1 brokers are down");
+    ee_kafka_notice_connection(&notices, "b:1: Disconnected");
+    ee_kafka_notice_away(&notices, "b:1", "1/1 brokers are down");
+    assert_true(ee_kafka_notice_ails(&notices, EE_KAFKA_BROKERS_AWAY, &known));
+    assert_string_equal(known.text, AWAY "b:1: Disconnected");
+    ee_kafka_notice_connection(&notices, "b:1: refused");
+    ee_kafka_notice_connection(&notices, "b:1: Disconnected");
+    ee_kafka_notice_away(&notices, "b:1", "1/1 brokers are down");
+    assert_true(ee_kafka_notice_ails(&notices, EE_KAFKA_BROKERS_AWAY, &known));
+    assert_string_equal(known.text, AWAY "b:1: refused");
+    expect_none();  // said once
+    ee_kafka_notice_healed(&notices, EE_KAFKA_BROKERS_AWAY);
+    assert_false(ee_kafka_notice_ails(&notices, EE_KAFKA_BROKERS_AWAY, &known));
+  }
+}
+
 static void test_long_text(void **state) {
   (void)state;
   char text[3 * EE_ERR_MAX];
@@ -107,6 +133,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_order, setup, teardown),
       cmocka_unit_test_setup_teardown(test_full, setup, teardown),
       cmocka_unit_test_setup_teardown(test_ailments, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_away, setup, teardown),
       cmocka_unit_test_setup_teardown(test_long_text, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

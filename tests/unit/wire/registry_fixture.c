@@ -109,4 +109,8 @@ void assert_trouble(struct registry_fixture *f, int32_t id, const char *words) {
   const char *trouble = ee_registry_trouble(f->registry, &since_ms);
   assert_non_null(trouble);
   if (strstr(trouble, words) == NULL) fail_msg("%s: does not say %s", trouble, words);
+  assert_int_equal(ee_registry_schema(f->registry, id, f->now_ms, &found, &fault),
+                   EE_LOOKUP_PENDING);
+  assert_int_equal(fault.reason, EE_ACCEPTED);
+  if (strstr(fault.detail, words) == NULL) fail_msg("%s: does not say %s", fault.detail, words);
 }

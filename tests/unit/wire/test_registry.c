@@ -17,6 +17,7 @@ static void schemas_are_found_and_kept(void **state) {
   struct ee_str text;
   struct ee_fault fault;
   assert_int_equal(ee_registry_schema(f->registry, 7, f->now_ms, &text, &fault), EE_LOOKUP_PENDING);
+  assert_string_equal(fault.detail, "");
   assert_schema(f, 7, "\"string\"");
   assert_true(fake_registry_asked(&f->fake, "GET", "/schemas/ids/7", ""));
   f->now_ms += 1000000000;
@@ -102,9 +103,14 @@ static void huge_answers_are_cut_off(void **state) {
 
 static void answers_broken_off_are_trouble(void **state) {
   struct registry_fixture *f = *state;
+  struct ee_str text;
+  struct ee_fault fault;
   f->fake.truncated = true;
   fake_registry_answer(&f->fake, 200, STRING_SCHEMA);
   assert_trouble(f, 7, "http://127.0.0.1");
+  // One that has just begun is in none.
+  assert_int_equal(ee_registry_schema(f->registry, 8, f->now_ms, &text, &fault), EE_LOOKUP_PENDING);
+  assert_string_equal(fault.detail, "");
   f->fake.truncated = false;
 }
 

@@ -45,12 +45,12 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * message coders, a registry's serializers.
  *
  * <pre>
- *   write BOOTSTRAP FILE [REGISTRY]             single-object encoding, or with a registry its framing
- *   read  BOOTSTRAP TOPIC REGISTRY|- SCHEMA...  read committed, from the start to the present end
+ *   write BOOTSTRAP FILE [REGISTRY]              single-object encoding, or with a registry its framing
+ *   read  BOOTSTRAP TOPICS REGISTRY|- SCHEMA...  read committed, from the start to the present end
  * </pre>
  *
- * FILE has JSON lines: topic, key (or null), schema (a path), value (plain JSON, or null). Both
- * print a JSON line a record; REGISTRY is the URL of the registry's own protocol.
+ * FILE has JSON lines: topic, key (or null), schema (a path), value (plain JSON, or null). TOPICS have
+ * commas between. Both print a JSON line a record; REGISTRY is the URL of the registry's own protocol.
  */
 public final class Client {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -79,7 +79,8 @@ public final class Client {
                 new Client(args[1], args[3].equals("-") ? null : args[3]).read(args[2], schemas);
                 status = 0;
             } else {
-                System.err.println("usage: write BOOTSTRAP FILE [REGISTRY] | read BOOTSTRAP TOPIC REGISTRY|- SCHEMA...");
+                System.err.println("usage: write BOOTSTRAP FILE [REGISTRY]"
+                        + " | read BOOTSTRAP TOPICS REGISTRY|- SCHEMA...");
                 status = 2;
             }
         } catch (Exception e) {
@@ -146,7 +147,7 @@ public final class Client {
         }
     }
 
-    private void read(String topic, List<String> schemaFiles) throws Exception {
+    private void read(String topics, List<String> schemaFiles) throws Exception {
         Decoder decoder = new Decoder(schemaFiles);
         Map<String, Object> settings = new HashMap<>(kafka);
         settings.put("isolation.level", "read_committed");
@@ -155,7 +156,9 @@ public final class Client {
         ByteArrayDeserializer bytes = new ByteArrayDeserializer();
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(settings, bytes, bytes)) {
             List<TopicPartition> partitions = new ArrayList<>();
-            consumer.partitionsFor(topic).forEach(p -> partitions.add(new TopicPartition(topic, p.partition())));
+            for (String topic : topics.split(",")) {
+                consumer.partitionsFor(topic).forEach(p -> partitions.add(new TopicPartition(topic, p.partition())));
+            }
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
             Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans from seeds.
+#include "tests/simulate/plan.h"
+
+#include "tools/envelope-traffic/traffic.h"
+
+static const struct {
+  const char *name;
+  int most;  // of number; 0: it has none
+} kinds[FAULT_KINDS] = {
+    [FAULT_CRASH] = {"dies before its call", 60},
+    [FAULT_CRASH_AFTER] = {"dies after its call", 60},
+    [FAULT_STOP] = {"is told to stop", 0},
+    [FAULT_START] = {"starts", 0},
+    [FAULT_TWIN] = {"starts with the name of slot 0", 0},
+    [FAULT_FREEZE] = {"is frozen for turns", 80},
+    [FAULT_FREEZE_EXPIRED] = {"is frozen and given up, for turns", 80},
+    [FAULT_EXPIRE] = {"is given up by the cluster", 0},
+    [FAULT_EXPIRE_TRANSACTION] = {"has its transaction expire", 0},
+    [FAULT_COMMIT_DONE_UNKNOWN] = {"commits, and does not hear of it", 0},
+    [FAULT_COMMIT_UNDONE_UNKNOWN] = {"does not commit, and does not hear of it", 0},
+    [FAULT_COMMIT_REFUSED] = {"has a commit refused", 0},
+    [FAULT_ABORT_UNKNOWN] = {"aborts, and does not hear of it", 0},
+    [FAULT_BEGIN_UNKNOWN] = {"cannot begin a transaction", 0},
+    [FAULT_PRODUCE_ABORTS] = {"must abort while producing", 0},
+    [FAULT_PUSH_BACK] = {"finds the queue full, calls", 20},
+    [FAULT_DELAY] = {"hears replies late, by polls", 12},
+    [FAULT_AWAY] = {"has no brokers for polls", 20},
+    [FAULT_TICKS_LOST] = {"loses ticks", 4},
+    [FAULT_TICK_REPEATED] = {"a tick is written again, back", 6},
+    [FAULT_STORE_LOST] = {"dies and loses its store", 0},
+    [FAULT_STORE_CORRUPT] = {"dies, bytes of its store change", 40},
+    [FAULT_STORE_STALE] = {"dies, an older copy of its store comes back", 0},
+    [FAULT_STORE_FOREIGN] = {"dies, and comes back with the store of slot", SLOTS},
+    [FAULT_RETENTION] = {"input logs are cut", 0},
+};
+static const char *const processors[PROCESSORS] = {"join", "governance", "accounting"};
+
+void plan_make(struct plan *plan, uint64_t seed) {
+  struct random random = {.state = seed * 2 + 1};
+  *plan = (struct plan){.seed = seed};
+  plan->partitions = 1 + (int)random_below(&random, 3);
+  plan->disk = random_chance(&random, 500);
+  plan->retires = random_chance(&random, 250);
+  plan->envelopes = 2 + (size_t)random_below(&random, 9);
+  plan->fault_count = (size_t)random_below(&random, FAULTS_MAX + 1);
+  for (size_t i = 0; i < plan->fault_count; i++) {
+    struct fault *fault = &plan->faults[i];
+    fault->kind = (enum fault_kind)random_below(&random, FAULT_KINDS);
+    fault->turn = (int)random_below(&random, TURNS);
+    fault->processor = (int)random_below(&random, PROCESSORS);
+    fault->slot = random_chance(&random, 600) ? 0 : (int)random_below(&random, SLOTS);
+    int most = kinds[fault->kind].most;
+    fault->number = most == 0 ? 0 : 1 + (int)random_below(&random, most);
+  }
+}
+
+void plan_print(const struct plan *plan, FILE *out) {
+  fprintf(out, "seed %llu: %d partition(s), %zu envelopes%s, stores %s\n",
+          (unsigned long long)plan->seed, plan->partitions, plan->envelopes,
+          plan->retires ? " that retire" : "", plan->disk ? "on disk" : "in memory");
+  for (int turn = 0; turn < TURNS; turn++) {
+    for (size_t i = 0; i < plan->fault_count; i++) {
+      const struct fault *fault = &plan->faults[i];
+      if (fault->turn != turn || (plan->left_out >> i & 1) != 0) continue;
+      fprintf(out, "  turn %3d  %s %d %s", turn, processors[fault->processor], fault->slot,
+              kinds[fault->kind].name);
+      if (kinds[fault->kind].most > 0) fprintf(out, " %d", fault->number);
+      fputc('\n', out);
+    }
+  }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes wrong in one simulation, and when: drawn from the seed, so that a part of it can
+// be left out and the rest stay as it is.
+#ifndef EE_TESTS_SIMULATE_PLAN_H
+#define EE_TESTS_SIMULATE_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define PROCESSORS 3
+#define SLOTS 3  // places where an instance of a processor may run
+#define TURNS 400
+#define FAULTS_MAX 24
+
+enum fault_kind {
+  FAULT_CRASH,           // dies at its number-th call to the log
+  FAULT_CRASH_AFTER,     // likewise, when that call has had its effect
+  FAULT_STOP,            // SIGTERM
+  FAULT_START,           // another instance joins
+  FAULT_TWIN,            // a second process with the name of slot 0, in the slot
+  FAULT_FREEZE,          // SIGSTOP for number turns
+  FAULT_FREEZE_EXPIRED,  // likewise, and the cluster gives it up meanwhile
+  FAULT_EXPIRE,          // the cluster gives up a member that lives
+  FAULT_EXPIRE_TRANSACTION,
+  FAULT_COMMIT_DONE_UNKNOWN,
+  FAULT_COMMIT_UNDONE_UNKNOWN,
+  FAULT_COMMIT_REFUSED,
+  FAULT_ABORT_UNKNOWN,
+  FAULT_BEGIN_UNKNOWN,
+  FAULT_PRODUCE_ABORTS,
+  FAULT_PUSH_BACK,      // number produce calls find the queue full
+  FAULT_DELAY,          // replies come number polls late
+  FAULT_AWAY,           // brokers are away for number polls
+  FAULT_TICKS_LOST,     // number ticks are never written
+  FAULT_TICK_REPEATED,  // an earlier tick is written once more
+  FAULT_STORE_LOST,     // the process dies, and its store with it
+  FAULT_STORE_CORRUPT,  // the process dies, and bytes of its store change
+  FAULT_STORE_STALE,    // the process dies, and an older copy of its store comes back
+  FAULT_STORE_FOREIGN,  // the process dies, and comes back with another instance's store
+  FAULT_RETENTION,      // input logs are cut below what all groups have committed
+  FAULT_KINDS
+};
+
+struct fault {
+  enum fault_kind kind;
+  int turn;
+  int processor, slot;
+  int number;
+};
+
+struct plan {
+  uint64_t seed;
+  int partitions;
+  bool disk;  // stores on disk; else in memory, lost with the process
+  // Envelopes are retired. Then nothing is sent twice: what a stub says of a repeat depends on
+  // when it is read (ARCHITECTURE.md, "The join").
+  bool retires;
+  size_t envelopes;
+  struct fault faults[FAULTS_MAX];
+  size_t fault_count;
+  uint32_t left_out;  // bit i: fault i does not happen
+};
+
+void plan_make(struct plan *plan, uint64_t seed);
+void plan_print(const struct plan *plan, FILE *out);
+
+#endif

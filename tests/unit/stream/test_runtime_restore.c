@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an instance knows after it was started again: state from changelogs and checkpoints,
+// deletions and timers included.
+#include <stdlib.h>
+
+#include "tests/unit/stream/runtime_rig.h"
+#include "tests/unit/stream/store_support.h"
+
+#define LATER_MS 11000  // after the first event, when the counter's tick closes
+
+// Moves time on and gives each partition a tick that closes what has been counted.
+static void append_closing_ticks(struct rig *rig) {
+  int64_t now_ms = ee_cluster_time(rig->cluster) + LATER_MS;
+  ee_cluster_set_time(rig->cluster, now_ms);
+  for (int32_t p = 0; p < PARTITIONS; p++)
+    rig_append_tick(rig, p, now_ms * EE_MICROS_PER_MS);
+}
+
+// Restored from changelogs alone, a key is still woken.
+static void test_timers_survive_a_restart(void **state) {
+  struct rig *rig = *state;
+  struct ee_arena arena;
+  struct ee_lifecycle record;
+  ee_arena_init(&arena, 1 << 20);
+  rig_append_many(rig, 0, 30);
+  rig_start(rig);
+  rig_turns(rig, 60);
+  rig_crash(rig);
+  append_closing_ticks(rig);
+  rig_start(rig);
+  rig_turns(rig, 60);
+  for (int i = 0; i < 10; i++) {
+    char envelope[32];
+    snprintf(envelope, sizeof envelope, "envelope-%d", i);
+    assert_true(rig_newest(rig, envelope, &arena, &record, NULL));
+    assert_true(record.closed_at.present);
+  }
+  ee_arena_release(&arena);
+}
+
+// What a tombstone has taken away does not come back.
+static void test_tombstones_are_restored(void **state) {
+  struct rig *rig = *state;
+  rig->ways.forgets = true;
+  rig_append_many(rig, 0, 30);
+  rig_start(rig);
+  rig_turns(rig, 60);
+  append_closing_ticks(rig);
+  rig_turns(rig, 60);
+  assert_int_equal(rig->metrics.ticks_applied, PARTITIONS);
+  rig_crash(rig);
+  rig_append_many(rig, 30, 50);
+  rig_start(rig);
+  rig_turns(rig, 60);
+  rig_assert_all_counted(rig, 2);
+}
+
+// What was committed behind another's open transaction is state like the rest: the restore
+// waits for the end of that transaction rather than end before it.
+static void test_restores_beyond_an_open_transaction(void **state) {
+  struct rig *rig = *state;
+  rig_append_many(rig, 0, 30);
+  rig_start(rig);
+  rig_turns(rig, 60);
+  struct ee_broker *other = rig_freeze_other(rig, EE_TOPIC_LIFECYCLE);
+  rig_append_many(rig, 30, 60);
+  rig_turns(rig, 60);
+  rig_crash(rig);
+  rig_append_many(rig, 60, 90);
+  uint64_t before = rig->metrics.events[EE_TOPIC_ADMISSION];
+  assert_int_equal(before, 60);
+  rig_start(rig);
+  rig_turns(rig, 100);
+  assert_int_equal(rig->metrics.events[EE_TOPIC_ADMISSION], before);
+  rig_expire_other(rig, other);
+  rig_turns(rig, 100);
+  rig_assert_all_counted(rig, 9);
+}
+
+// Checkpoints at every moment of a transaction, and a crash at every moment after one: the
+// disk never stands for more than it holds. Each key changes now and then only, so that a
+// change that was passed over is not hidden by the next one.
+static void crash_at_any_turn_on_disk(struct rig *rig, int64_t checkpoint_interval_ms) {
+  char *directory = directory_new();
+  int appended = 0;
+  rig->directory = directory;
+  rig->settings.checkpoint_interval_ms = checkpoint_interval_ms;
+  for (int life = 1; life <= 60; life++) {
+    rig_start(rig);
+    for (int turn = 0; turn < life; turn++, appended++) {
+      rig_append_many(rig, appended, appended + 1);
+      rig_turns(rig, 1);
+    }
+    rig_crash(rig);
+  }
+  rig_start(rig);
+  rig_append_many(rig, appended, appended + 10);  // each key once more
+  rig_turns(rig, 200);
+  rig_assert_all_counted(rig, (size_t)appended / 10 + 1);
+  assert_true(rig->metrics.checkpoints > 20);
+  rig_crash(rig);
+  directory_free(directory);
+}
+
+static void test_checkpoints_hold_what_they_say(void **state) {
+  crash_at_any_turn_on_disk(*state, 1);
+}
+static void test_checkpoints_now_and_then(void **state) {
+  crash_at_any_turn_on_disk(*state, 45);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_timers_survive_a_restart, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_tombstones_are_restored, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_restores_beyond_an_open_transaction, rig_setup,
+                                      rig_teardown),
+      cmocka_unit_test_setup_teardown(test_checkpoints_hold_what_they_say, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_checkpoints_now_and_then, rig_setup, rig_teardown),
+  };
+  return cmocka_run_group_tests_name("runtime_restore", tests, NULL, NULL);
+}
