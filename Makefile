@@ -8,6 +8,7 @@
 #   make check-unit      tests that need no broker (VALGRIND=1: each under valgrind)
 #   make check-system    tests against a real broker
 #   make simulate        SEEDS=N seeds of simulated trouble
+#   make mutants         deliberate mistakes, each of which simulator or unit tests must find
 #   make bench | bench-kafka | fuzz MINUTES=N | docs | format | check-format | check-layers |
 #        check-schemas | packages
 #   make install DESTDIR= PREFIX=/usr/local
@@ -140,7 +141,7 @@ c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) produ
   examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all simulate broker-test check check-unit check-system check-layers check-headers check-install check-docs check-schemas \
+.PHONY: all simulate mutants broker-test check check-unit check-system check-layers check-headers check-install check-docs check-schemas \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs)
@@ -244,6 +245,9 @@ check-schemas: $(BIN)/envelopectl
 
 simulate: $(simulate)
 	$< --seeds $(SEEDS)
+
+mutants:
+	tests/mutants/run
 
 broker-test: $(broker_test)
 	@echo $<

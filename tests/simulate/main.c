@@ -72,34 +72,35 @@ static const struct ee_option options[] = {
 
 struct bench {
   struct ee_known *known;
+  struct ee_codec *codec;
   struct pool pool;
   char directory[128];
 };
 
 static void open_bench(struct bench *bench, const char *parent, int64_t worker) {
-  struct ee_codec *codec;
   struct ee_err err;
   snprintf(bench->directory, sizeof bench->directory, "%s/envelope-simulate-%ld-%lld", parent,
            (long)getpid(), (long long)worker);
   if (!ee_known_new(NULL, &bench->known, &err) ||
-      !ee_codec_new(bench->known, NULL, "", &codec, &err) || !ee_dir_make(bench->directory, &err)) {
+      !ee_codec_new(bench->known, NULL, "", &bench->codec, &err) ||
+      !ee_dir_make(bench->directory, &err)) {
     fprintf(stderr, "simulate: %s\n", err.text);
     exit(1);
   }
-  pool_make(&bench->pool, codec, ENVELOPES_IN_POOL);
-  ee_codec_free(codec);
+  pool_make(&bench->pool, bench->codec, ENVELOPES_IN_POOL);
 }
 
 static void close_bench(struct bench *bench) {
   char command[160];
   pool_free(&bench->pool);
+  ee_codec_free(bench->codec);
   ee_known_free(bench->known);
   snprintf(command, sizeof command, "rm -rf '%s'", bench->directory);
   if (system(command) != 0) fprintf(stderr, "simulate: %s was not removed\n", bench->directory);
 }
 
 static bool run(struct bench *bench, const struct plan *plan, FILE *details, struct ee_err *err) {
-  return world_run(plan, &bench->pool, bench->known, bench->directory, details, err);
+  return world_run(plan, &bench->pool, bench->codec, bench->directory, details, err);
 }
 
 // Leaves out, one by one, the faults that the failure does not need.

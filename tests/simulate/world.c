@@ -603,18 +603,18 @@ static void close_world(struct world *w, struct ee_cluster *calm) {
   }
   ee_cluster_free(w->cluster);
   ee_cluster_free(calm);
-  ee_codec_free(w->codec);
 }
 
-bool world_run(const struct plan *plan, const struct pool *pool, struct ee_known *known,
+bool world_run(const struct plan *plan, const struct pool *pool, struct ee_codec *codec,
                const char *directory, FILE *details, struct ee_err *err) {
   struct world w = {.plan = plan,
                     .pool = pool,
+                    .codec = codec,
                     .random = {.state = plan->seed},
                     .directory = directory,
                     .details = details};
   struct ee_cluster *calm = NULL;
-  bool good = ee_codec_new(known, NULL, "", &w.codec, err) && run_disturbed(&w, err) &&
+  bool good = run_disturbed(&w, err) &&
               ee_cluster_new("", plan->partitions, MEMORY_MAX, &calm, err) &&
               run_undisturbed(&w, calm, err) && compare(&w, calm, err);
   close_world(&w, calm);

@@ -10,7 +10,7 @@
 // Runs the plan, then an undisturbed run over the same logs, and compares. False: err says
 // what came out otherwise, or who did not get on. directory: for the stores, on a fast disk.
 // details: NULL, or where a difference is shown in full.
-bool world_run(const struct plan *plan, const struct pool *pool, struct ee_known *known,
+bool world_run(const struct plan *plan, const struct pool *pool, struct ee_codec *codec,
                const char *directory, FILE *details, struct ee_err *err);
 
 #endif

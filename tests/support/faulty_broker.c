@@ -53,11 +53,12 @@ static void lose_reply(struct faulty_broker *f, struct ee_operation *operation) 
   ee_err_set(&operation->err, "the reply was lost");
 }
 
-// A held one goes before any that comes after it.
+// A held one goes before another of its kind; others may overtake it.
 static void hold(struct faulty_broker *f, struct ee_broker_event *ret) {
   struct ee_operation *operation = ret->operation;
+  bool overtakes = f->held != NULL && f->held->kind != operation->kind;
+  if (overtakes || (f->held == NULL && f->delay == 0)) return;
   struct ee_operation *before = release(&f->held);
-  if (before == NULL && f->delay == 0) return;
   f->held = operation;
   f->held_for = before == NULL ? f->delay : 0;
   operation->pending = true;

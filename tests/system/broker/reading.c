@@ -69,7 +69,7 @@ static void test_topics(void **state) {
   assert_false(topics[EE_TOPIC_LIFECYCLE].append_time);
   assert_int_equal(topics[EE_TOPIC_LIFECYCLE].cleanup, EE_CLEANUP_COMPACT);
   assert_int_equal(topics[EE_TOPIC_LIFECYCLE].delete_retention_ms, 777000);
-  assert_int_equal(topics[EE_TOPIC_USAGE_TENANT].cleanup, EE_CLEANUP_DELETE);
+  assert_int_equal(topics[EE_TOPIC_USAGE_TENANT].cleanup, EE_CLEANUP_OTHER);
   assert_int_equal(driver.broker->ops->partition_count(driver.broker, EE_TOPIC_ADMISSION), 3);
   assert_int_equal(driver.broker->ops->partition_count(driver.broker, EE_TOPIC_TICK), 0);
   driver_close(&driver, 5000);

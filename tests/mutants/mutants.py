@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deliberate mistakes in the runtime, each of which the simulator or a unit test must find.
+
+A mutant replaces `old`, which is in its file exactly once, by `new`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+TRANSACTION = "lib/stream/transaction.c"
+PARTITION = "lib/stream/partition.c"
+ASSIGNMENT = "lib/stream/assignment.c"
+RESTORE = "lib/stream/restore.c"
+
+MUTANTS = [
+    Mutant(
+        "state is committed before the transaction",
+        TRANSACTION,
+        "  ee_store_seal(rt->store);\n",
+        "  ee_store_seal(rt->store);\n  ee_store_commit(rt->store);\n",
+    ),
+    Mutant(
+        "state changelogs are restored to the last stable offset",
+        ASSIGNMENT,
+        "rt->assignment_operation.isolation = EE_READ_UNCOMMITTED;",
+        "rt->assignment_operation.isolation = EE_READ_COMMITTED;",
+    ),
+    Mutant(
+        "the own tail is not read again after an unknown end",
+        TRANSACTION,
+        "      assignment_again(rt);  // first: what was committed, and so where to read, is not known\n",
+        "",
+    ),
+    Mutant(
+        "partitions are given up with the transaction under way",
+        ASSIGNMENT,
+        '    transaction_abort(rt, "partitions are revoked");\n    return;\n',
+        "    ;\n",
+    ),
+    Mutant(
+        "a commit whose end is unknown is believed",
+        TRANSACTION,
+        "  if (outcome == EE_INDEFINITE) {\n",
+        "  if (outcome == EE_INDEFINITE && operation->kind == EE_OP_COMMIT) outcome = EE_DONE;\n"
+        "  if (outcome == EE_INDEFINITE) {\n",
+    ),
+    Mutant(
+        "a tick is applied before its records are read",
+        PARTITION,
+        "    if (!partition_reached(rt, p, (enum ee_topic)topic, p->tick_offsets[topic])) return false;\n",
+        "    (void)topic;\n",
+    ),
+    Mutant(
+        "records of a partition are stepped in the middle of a tick",
+        PARTITION,
+        "    if (p->tick_applying) break;\n",
+        "",
+    ),
+    Mutant(
+        "an older tick turns the clock back",
+        PARTITION,
+        "  if (!tick->as_of.present || tick->as_of.value <= p->clock) return false;\n",
+        "  if (!tick->as_of.present) return false;\n",
+    ),
+    Mutant(
+        "the clock is not kept",
+        PARTITION,
+        "  if (!save_state(step, p)) return false;\n  p->tick_loaded = false;\n",
+        "  p->tick_loaded = false;\n",
+    ),
+    Mutant(
+        "the clock of a batch that was thrown away stays",
+        ASSIGNMENT,
+        "    p->clock = INT64_MIN;  // that of a batch that may not have happened\n",
+        "",
+    ),
+    Mutant(
+        "an aborted batch's state stays",
+        TRANSACTION,
+        "  ee_store_abort(rt->store);\n",
+        "",
+    ),
+    Mutant(
+        "an aborted batch's outputs stay",
+        TRANSACTION,
+        "  output_clear(&rt->open_outputs);\n  output_clear(&rt->sealed_outputs);\n",
+        "  output_clear(&rt->sealed_outputs);\n",
+    ),
+    Mutant(
+        "an aborted batch's inputs are not read again",
+        PARTITION,
+        "    input->next = input->committed == EE_OFFSET_NONE ? EE_OFFSET_EARLIEST : input->committed;\n",
+        "    if (input->next < 0)\n"
+        "      input->next = input->committed == EE_OFFSET_NONE ? EE_OFFSET_EARLIEST : input->committed;\n",
+    ),
+    Mutant(
+        "what was queued before a rewind is stepped",
+        PARTITION,
+        "    queue_clear(rt, &p->queues[topic]);\n    p->queues[topic].paused = false;\n",
+        "    p->queues[topic].paused = false;\n",
+    ),
+    Mutant(
+        "committed offsets are one too low",
+        TRANSACTION,
+        "(struct ee_tp_offset){.tp = tp, .offset = offset};",
+        "(struct ee_tp_offset){.tp = tp, .offset = offset > 0 ? offset - 1 : 0};",
+    ),
+    Mutant(
+        "offsets of one topic are not committed",
+        TRANSACTION,
+        "      bool again = proof",
+        "      if (topic == EE_TOPIC_RESOLVED) continue;\n      bool again = proof",
+    ),
+    Mutant(
+        "positions count as committed when they are sealed",
+        TRANSACTION,
+        "      p->inputs[topic].dirty = false;\n",
+        "      p->inputs[topic].dirty = false;\n      p->inputs[topic].committed = p->inputs[topic].next;\n",
+    ),
+    Mutant(
+        "a restore begins one record late",
+        RESTORE,
+        "    restore->from = kept && useless == NULL ? offsets[i] : EE_OFFSET_EARLIEST;\n",
+        "    restore->from = kept && useless == NULL ? offsets[i] + 1 : EE_OFFSET_EARLIEST;\n",
+    ),
+    Mutant(
+        "a restore ends one record early",
+        RESTORE,
+        "  if (rt->broker->ops->position(rt->broker, tp) < restore->end) return false;\n",
+        "  if (rt->broker->ops->position(rt->broker, tp) < restore->end - 2) return false;\n",
+    ),
+    Mutant(
+        "a restore passes over tombstones",
+        RESTORE,
+        "    return ee_store_restore(rt->store, key, (struct ee_bytes){0}, EE_NEVER, &rt->trouble);\n",
+        "    return true;\n",
+    ),
+    Mutant(
+        "a restored key is never woken",
+        RESTORE,
+        "  return ee_store_restore(rt->store, key, value, wake_at, &rt->trouble);\n",
+        "  (void)wake_at;\n  return ee_store_restore(rt->store, key, value, EE_NEVER, &rt->trouble);\n",
+    ),
+    Mutant(
+        "a checkpoint's ends are asked for while a commit is under way",
+        TRANSACTION,
+        "  if (rt->transaction != TRANSACTION_NONE && rt->transaction != TRANSACTION_OPEN) return;\n",
+        "",
+    ),
+    Mutant(
+        "a checkpoint is written without proof",
+        TRANSACTION,
+        "  if (rt->checkpoint_answered) return;\n  rt->trouble = operation->err;\n",
+        "  if (rt->checkpoint_answered) {\n    write_checkpoint(rt);\n    return;\n  }\n  rt->trouble = operation->err;\n",
+    ),
+    Mutant(
+        "a checkpoint's ends outlive the assignment they were asked for",
+        ASSIGNMENT,
+        "static void release_partitions(struct ee_runtime *rt) {\n  checkpoint_forget(rt);\n",
+        "static void release_partitions(struct ee_runtime *rt) {\n",
+    ),
+    Mutant(
+        "the proof commits offsets of partitions that do not run",
+        TRANSACTION,
+        "proof && p->state == PARTITION_RUNNING && p->inputs[topic].next >= 0",
+        "proof",
+    ),
+    Mutant(
+        "a store that is ahead of the changelog is believed",
+        RESTORE,
+        '    if (offsets[i] > p->changelogs[i].end) return "it is ahead of the changelog";\n',
+        "",
+    ),
+    Mutant(
+        "a tick is dated by what was read after its offsets",
+        "lib/stream/clock.c",
+        "  int64_t as_of = rt->tick_as_of[number];\n",
+        "  int64_t as_of = rt->newest_append;\n",
+    ),
+    Mutant(
+        "a record is stepped before the policy is known",
+        "lib/stream/policy.c",
+        "         rt->policy.known_at >= append_time - margin / 2;\n",
+        "         rt->policy.known_at >= append_time - 100 * margin;\n",
+    ),
+    Mutant(
+        "the policy counts as known when it was asked for",
+        "lib/stream/policy.c",
+        "      (log->end == 0 || rt->broker->ops->position(rt->broker, policy_tp) >= log->end)) {\n",
+        "      log->end >= 0) {\n",
+    ),
+    Mutant(
+        "stepping goes on while a batch is thrown away",
+        TRANSACTION,
+        "  return rt->transaction != TRANSACTION_ABORTING && rt->transaction != TRANSACTION_RENEWING &&\n"
+        "         !rt->revoking",
+        "  return !rt->revoking",
+    ),
+    Mutant(
+        "stepping goes on while partitions are given up",
+        TRANSACTION,
+        "         !rt->revoking && !rt->stopping",
+        "         !rt->stopping",
+    ),
+    Mutant(
+        "a woken key's value is that of before",
+        "processors/join/step.c",
+        "  if (!woken && ee_bytes_equal(value, work->lifecycle)) return true;\n",
+        "  if (ee_bytes_equal(value, work->lifecycle)) return true;\n",
+    ),
+    Mutant(
+        "a tick judges what lies beyond its offsets",
+        "processors/join/step.c",
+        "  if (!ee_joined_below(&work->joined, tick->offsets, work->arena, &below)) return false;\n",
+        "  below = work->joined;\n",
+    ),
+    Mutant(
+        "an audit entry's number is not kept",
+        "processors/governance/step.c",
+        "  return put_state(step, ee_buf_bytes(&key), &state, EE_NEVER);\n",
+        "  return *ret % 7 == 3 || put_state(step, ee_buf_bytes(&key), &state, EE_NEVER);\n",
+    ),
+    Mutant(
+        "a tick books nothing",
+        "processors/accounting/step.c",
+        "  after.booked_until = until < most ? until : most;\n",
+        "  after.booked_until = before.booked_until;\n",
+    ),
+]
