@@ -62,7 +62,7 @@ generated_files := $(GEN)/records.h $(GEN)/records.c $(GEN)/topics.c
 warnings := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
   -Wformat=2 -Wundef -Wwrite-strings -Wcast-align -Wpointer-arith -Wconversion \
   -Wno-sign-conversion -Wimplicit-fallthrough $(if $(WERROR),-Werror)
-libraries := rdkafka avro-c jansson libcurl libmicrohttpd libsodium
+libraries := rdkafka avro-c jansson libcurl libmicrohttpd libsodium nettle
 # For programs alone: tests and sanitizers watch the C library's. See ARCHITECTURE.md.
 allocator := jemalloc
 package.rdkafka := librdkafka-dev
@@ -71,6 +71,7 @@ package.jansson := libjansson-dev
 package.libcurl := libcurl4-openssl-dev
 package.libmicrohttpd := libmicrohttpd-dev
 package.libsodium := libsodium-dev
+package.nettle := nettle-dev
 package.jemalloc := libjemalloc-dev
 package.cmocka := libcmocka-dev
 
@@ -205,7 +206,7 @@ $(broker_test): $(call objects,$(wildcard tests/system/broker/*.c)) \
 	$(call say,LINK,$@)$(link) $(wrapped) $(library_libs) $(cmocka_libs)
 
 $(simulate): $(call objects,$(wildcard tests/simulate/*.c)) $(call archives,support $(links.tools))
-	$(call say,LINK,$@)$(link) $(library_libs) $(cmocka_libs)
+	$(call say,LINK,$@)$(link) $(wrapped) $(library_libs) $(cmocka_libs)
 
 $(benches): $(OBJ)/%: $(OBJ)/%.o $(call archives,$(links.tools))
 	$(call say,LINK,$@)$(link) $(library_libs)
@@ -216,6 +217,7 @@ check:
 	$(MAKE) check-unit
 	$(MAKE) check-unit SAN=address,undefined CC=clang
 	$(MAKE) check-unit VALGRIND=1
+	$(MAKE) simulate
 	$(MAKE) check-install check-docs check-schemas
 	$(MAKE) check-system
 

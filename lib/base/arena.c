@@ -50,6 +50,7 @@ void ee_arena_release(struct ee_arena *arena) {
 void ee_arena_clear(struct ee_arena *arena) {
   struct ee_arena_block *block = arena->block;
   arena->used = 0;
+  arena->starved = false;
   if (block == NULL) return;
   if (block->older == NULL) {
     POISON(block->data, block->size);
@@ -69,7 +70,10 @@ static bool add_block(struct ee_arena *arena, size_t needed) {
   if (size < needed) size = needed;
   if (size > room) size = room;
   struct ee_arena_block *block = malloc(sizeof *block + size);
-  if (block == NULL) return false;
+  if (block == NULL) {
+    arena->starved = true;
+    return false;
+  }
   block->older = arena->block;
   block->size = size;
   POISON(block->data, size);

@@ -13,7 +13,8 @@ struct ee_arena {
   size_t used;                   // bytes handed out of the newest block
   size_t total;                  // bytes in all blocks
   size_t limit;
-  size_t next;  // bytes that the next first block shall have
+  size_t next;   // bytes that the next first block shall have
+  bool starved;  // memory was out since the last clear: the limit is not to blame
 };
 
 void ee_arena_init(struct ee_arena *arena, size_t limit);

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <nettle/sha2.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -29,7 +30,10 @@ void ee_hex(struct ee_bytes in, char *out) {
 }
 
 void ee_sha256(struct ee_bytes in, uint8_t out[EE_SHA256_SIZE]) {
-  crypto_hash_sha256(out, in.data, in.size);
+  struct sha256_ctx state;
+  sha256_init(&state);
+  if (in.size > 0) sha256_update(&state, in.size, in.data);
+  sha256_digest(&state, EE_SHA256_SIZE, out);
 }
 
 void ee_uuid7_make(int64_t unix_ms, const uint8_t random[10], char out[EE_UUID_SIZE]) {

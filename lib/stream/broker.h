@@ -61,7 +61,8 @@ enum ee_operation_kind {
   EE_OP_INIT,
   // Ends the open transaction with `offsets` (next to consume, by topic and partition)
   // committed for the group under the current generation. DONE, ABORT, FENCED,
-  // INDEFINITE (transaction.timeout.ms has passed, or the producer has died), FATAL.
+  // INDEFINITE (transaction.timeout.ms has passed, or the producer has died, fenced perhaps:
+  // by the coordinator after that time, or by another process, which the group reports), FATAL.
   EE_OP_COMMIT,
   // Throws the open transaction away. DONE, FENCED, INDEFINITE, FATAL.
   EE_OP_ABORT,

@@ -79,15 +79,13 @@ enum intake intake_decode(struct ee_runtime *rt, const struct ee_message *messag
       break;
   }
   void *record = ee_arena_alloc(&rt->arena, type->size);
-  if (record == NULL) {
-    ee_fault_set(fault, EE_REASON_oversized, 0, "the record does not fit into memory");
-    return INTAKE_REFUSED;
-  }
+  if (record == NULL) return INTAKE_WAIT;
   *ret_record = record;
   bool good = check_size(message, *ret_avro, fault) &&
               ee_decode(plan, *ret_avro, &rt->arena, record, fault) &&
               check_key(rt, message, record, fault);
-  return good ? INTAKE_STEP : INTAKE_REFUSED;
+  if (good) return INTAKE_STEP;
+  return rt->arena.starved ? INTAKE_WAIT : INTAKE_REFUSED;
 }
 
 // What is too large for the dead letter topic goes there by reference: the value's size

@@ -8,6 +8,14 @@ static bool is_fenced(rd_kafka_resp_err_t code) {
          code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 }
 
+// Fenced by another process for certain. A producer's epoch is also raised by the coordinator,
+// when a transaction has timed out, and the brokers' answer does not tell the two apart: a new
+// producer goes on, and where there is another process the group says so.
+static bool is_taken_over(enum ee_kafka_stage stage, rd_kafka_resp_err_t code) {
+  if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) return true;
+  return is_fenced(code) && (stage == EE_KAFKA_INIT || stage == EE_KAFKA_GROUP);
+}
+
 // Somebody has to change a setting or a permission; a new producer would meet the same.
 static bool is_hopeless(rd_kafka_resp_err_t code) {
   switch (code) {
@@ -86,7 +94,7 @@ static enum ee_outcome_class classify_produce(rd_kafka_resp_err_t code) {
 
 enum ee_outcome_class ee_kafka_classify(enum ee_kafka_stage stage, struct ee_kafka_fault fault) {
   if (fault.code == RD_KAFKA_RESP_ERR_NO_ERROR) return EE_DONE;
-  if (fault.fatal && is_fenced(fault.code)) return EE_FENCED;
+  if (fault.fatal && is_taken_over(stage, fault.code)) return EE_FENCED;
   if (fault.fatal) return classify_dead(stage, fault.code);
   if (stage == EE_KAFKA_FETCH) return classify_fetch(fault.code);
   if (stage == EE_KAFKA_PRODUCE) return classify_produce(fault.code);

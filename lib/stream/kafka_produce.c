@@ -64,7 +64,6 @@ enum ee_outcome_class ee_kafka_begin_transaction(struct ee_kafka_broker *broker,
   ee_err_set(err, "begin_transaction: %s", rd_kafka_error_string(error));
   rd_kafka_error_destroy(error);
   enum ee_outcome_class outcome = ee_kafka_classify(EE_KAFKA_BEGIN, fault);
-  if (outcome == EE_FENCED) ee_kafka_explain_fence(broker->shared, err);
   // Nothing was begun that could be aborted; a new producer is what helps.
   return outcome == EE_FENCED || outcome == EE_FATAL ? outcome : EE_INDEFINITE;
 }
@@ -79,10 +78,7 @@ enum ee_outcome_class ee_kafka_produce(struct ee_kafka_broker *broker,
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return EE_DONE;
   ee_err_set(err, "%s [%d]: producing: %s", broker->shared->names[output->tp.topic],
              (int)output->tp.partition, rd_kafka_err2str(code));
-  struct ee_kafka_fault fault = fault_of(broker->transactor->rk, code);
-  enum ee_outcome_class outcome = ee_kafka_classify(EE_KAFKA_PRODUCE, fault);
-  if (outcome == EE_FENCED) ee_kafka_explain_fence(broker->shared, err);
-  return outcome;
+  return ee_kafka_classify(EE_KAFKA_PRODUCE, fault_of(broker->transactor->rk, code));
 }
 
 void ee_kafka_produce_plain(struct ee_kafka_broker *broker, const struct ee_output *output) {

@@ -430,11 +430,14 @@ static bool stopped(const struct ee_runtime *rt) {
   return transaction_idle(rt) && checkpointed;
 }
 
-// How long the broker may be waited for: not beyond the end of the open batch.
+#define STUCK_MS 5  // before a batch that is due, and could not be sealed, is tried again
+
+// How long the broker may be waited for: not beyond the end of the open batch, unless the end
+// of an operation, which ends the wait, must come first.
 static int wait_for(const struct ee_runtime *rt, int wait_ms) {
-  if (rt->batch_records == 0) return wait_ms;
+  if (rt->batch_records == 0 || rt->producer_operation.pending) return wait_ms;
   int64_t left = rt->batch_started_ms + rt->settings.commit_interval_ms - rt->now_ms;
-  if (left < 0) left = 0;
+  if (left < 0) left = STUCK_MS;
   return left < wait_ms ? (int)left : wait_ms;
 }
 

@@ -185,6 +185,7 @@ struct ee_runtime {
   int64_t step_after_ms;  // nothing is stepped before: something has to heal
   int64_t batch_started_ms;
   size_t batch_records;
+  bool batch_spoiled;  // a step of the open batch has failed; thrown away when the commit ends
   struct output_list open_outputs;    // of the open batch
   struct output_list sealed_outputs;  // of the sealed one
   struct ee_tp_offset *commit_offsets;

@@ -7,7 +7,7 @@
 
 bool transaction_may_step(const struct ee_runtime *rt) {
   return rt->transaction != TRANSACTION_ABORTING && rt->transaction != TRANSACTION_RENEWING &&
-         !rt->revoking && !rt->stopping && rt->now_ms >= rt->step_after_ms &&
+         !rt->batch_spoiled && !rt->revoking && !rt->stopping && rt->now_ms >= rt->step_after_ms &&
          rt->batch_records < BATCH_RECORDS_MAX && !output_full(rt);
 }
 
@@ -32,6 +32,7 @@ static void discard(struct ee_runtime *rt) {
   output_clear(&rt->open_outputs);
   output_clear(&rt->sealed_outputs);
   rt->batch_records = 0;
+  rt->batch_spoiled = false;
   rt->transaction = TRANSACTION_NONE;
   for (int32_t i = 0; i < rt->partition_limit; i++) {
     struct partition *p = rt->partitions[i];
@@ -47,15 +48,18 @@ static void begin_abort(struct ee_runtime *rt) {
   runtime_begin(rt, &rt->producer_operation, EE_OP_ABORT, NULL, 0);
 }
 
+// While a commit is under way its end comes first: what it commits stays.
 void transaction_abort(struct ee_runtime *rt, const char *why) {
-  if (rt->transaction == TRANSACTION_COMMITTING || rt->transaction == TRANSACTION_ABORTING ||
+  if (rt->batch_spoiled || rt->transaction == TRANSACTION_ABORTING ||
       rt->transaction == TRANSACTION_RENEWING) {
-    return;  // the end of what is under way decides
+    return;
   }
   rt->metrics->transactions_aborted++;
   ee_log(EE_WARN, "the batch is thrown away and read again",
          EE_LOG_WITH(EE_LOG_S("why", ee_str(why))));
-  if (rt->transaction == TRANSACTION_NONE) {
+  if (rt->transaction == TRANSACTION_COMMITTING) {
+    rt->batch_spoiled = true;
+  } else if (rt->transaction == TRANSACTION_NONE) {
     discard(rt);
   } else {
     begin_abort(rt);
@@ -231,7 +235,9 @@ void transaction_finished(struct ee_runtime *rt, struct ee_operation *operation)
     case EE_OP_COMMIT:
       if (outcome == EE_DONE) {
         committed(rt);
+        if (rt->batch_spoiled) discard(rt);
       } else {
+        rt->batch_spoiled = false;  // with the rest
         rt->transaction = TRANSACTION_SEALED;
         transaction_abort(rt, operation->err.text);
       }

@@ -5,7 +5,7 @@
 #include "wire/registry.h"
 
 #include <inttypes.h>
-#include <sodium.h>
+#include <nettle/sha2.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -224,12 +224,12 @@ enum ee_lookup ee_registry_schema(struct ee_registry *registry, int32_t id, int6
 
 // id-<hex SHA-256 of subject, NUL, schema>
 static void id_key(const char *subject, struct ee_str schema, char out[EE_LOOKUP_KEY_SIZE]) {
-  crypto_hash_sha256_state state;
+  struct sha256_ctx state;
   uint8_t digest[EE_SHA256_SIZE];
-  crypto_hash_sha256_init(&state);
-  crypto_hash_sha256_update(&state, (const uint8_t *)subject, strlen(subject) + 1);
-  crypto_hash_sha256_update(&state, (const uint8_t *)schema.data, schema.size);
-  crypto_hash_sha256_final(&state, digest);
+  sha256_init(&state);
+  sha256_update(&state, strlen(subject) + 1, (const uint8_t *)subject);
+  sha256_update(&state, schema.size, (const uint8_t *)schema.data);
+  sha256_digest(&state, sizeof digest, digest);
   memcpy(out, "id-", 3);
   ee_hex(ee_bytes(digest, sizeof digest), out + 3);
 }

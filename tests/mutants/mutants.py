@@ -170,12 +170,6 @@ MUTANTS = [
         "static void release_partitions(struct ee_runtime *rt) {\n",
     ),
     Mutant(
-        "the proof commits offsets of partitions that do not run",
-        TRANSACTION,
-        "proof && p->state == PARTITION_RUNNING && p->inputs[topic].next >= 0",
-        "proof",
-    ),
-    Mutant(
         "a store that is ahead of the changelog is believed",
         RESTORE,
         '    if (offsets[i] > p->changelogs[i].end) return "it is ahead of the changelog";\n',
@@ -200,19 +194,6 @@ MUTANTS = [
         "      log->end >= 0) {\n",
     ),
     Mutant(
-        "stepping goes on while a batch is thrown away",
-        TRANSACTION,
-        "  return rt->transaction != TRANSACTION_ABORTING && rt->transaction != TRANSACTION_RENEWING &&\n"
-        "         !rt->revoking",
-        "  return !rt->revoking",
-    ),
-    Mutant(
-        "stepping goes on while partitions are given up",
-        TRANSACTION,
-        "         !rt->revoking && !rt->stopping",
-        "         !rt->stopping",
-    ),
-    Mutant(
         "a woken key's value is that of before",
         "processors/join/step.c",
         "  if (!woken && ee_bytes_equal(value, work->lifecycle)) return true;\n",
@@ -235,5 +216,17 @@ MUTANTS = [
         "processors/accounting/step.c",
         "  after.booked_until = until < most ? until : most;\n",
         "  after.booked_until = before.booked_until;\n",
+    ),
+    Mutant(
+        "a step that fails during a commit leaves its outputs",
+        TRANSACTION,
+        "    rt->batch_spoiled = true;\n",
+        "    rt->batch_spoiled = false;\n",
+    ),
+    Mutant(
+        "a record for which memory was out is refused",
+        "lib/stream/intake.c",
+        "  return rt->arena.starved ? INTAKE_WAIT : INTAKE_REFUSED;\n",
+        "  return INTAKE_REFUSED;\n",
     ),
 ]

@@ -246,14 +246,15 @@ class Generator:
                 if r.random() < 0.25:
                     text = json.dumps([admission["envelope_id"], version, rule, name], ensure_ascii=False,
                                       separators=(",", ":"))  # fmt: skip
-                    yield {
-                        "obligation_id": hashlib.sha256(text.encode()).hexdigest(),
-                        "envelope_id": admission["envelope_id"],
-                        "tenant": admission["tenant"] if r.random() < 0.9 else "tenant-foreign",
-                        "state": r.choice(["applied", "failed", "waived", "due"]),
-                        "actor": "urn:actor:" + r.choice("abc"),
-                        "occurred_at": self.now + r.randrange(3),
-                    }
+                    for _ in range(r.choice([1, 1, 1, 3])):  # some think again, some at the same time
+                        yield {
+                            "obligation_id": hashlib.sha256(text.encode()).hexdigest(),
+                            "envelope_id": admission["envelope_id"],
+                            "tenant": admission["tenant"] if r.random() < 0.9 else "tenant-foreign",
+                            "state": r.choice(["applied", "failed", "waived", "due"]),
+                            "actor": "urn:actor:" + r.choice("abc"),
+                            "occurred_at": self.now + r.randrange(3),
+                        }
 
     # ---- On the wire.
 

@@ -113,6 +113,9 @@ bool instance_start(struct instance *instance, struct ee_err *err) {
   }
   instance->metrics = (struct ee_metrics){.processor = NULL};
   instance->frozen_until = 0;
+  instance->short_of_memory_until = 0;
+  instance->short_of_disk_until = 0;
+  instance->bad_disk = false;
   instance->starts_at = 0;
   instance->given_up_at = 0;
   instance->up = true;

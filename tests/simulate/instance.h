@@ -26,8 +26,10 @@ struct instance {
   struct ee_runtime *runtime;
 
   int frozen_until;  // turns
-  int starts_at;     // when it is down; 0: does not
-  int given_up_at;   // when it is down, and the cluster has not noticed; 0: has
+  int short_of_memory_until, short_of_disk_until;
+  bool bad_disk;    // writes have failed otherwise than for want of room
+  int starts_at;    // when it is down; 0: does not
+  int given_up_at;  // when it is down, and the cluster has not noticed; 0: has
 };
 
 bool instance_start(struct instance *instance, struct ee_err *err);

@@ -32,6 +32,8 @@ static const struct {
     [FAULT_STORE_CORRUPT] = {"dies, bytes of its store change", 40},
     [FAULT_STORE_STALE] = {"dies, an older copy of its store comes back", 0},
     [FAULT_STORE_FOREIGN] = {"dies, and comes back with the store of slot", SLOTS},
+    [FAULT_MEMORY] = {"is short of memory for turns", 30},
+    [FAULT_DISK] = {"cannot write to its disk for turns", 60},
     [FAULT_RETENTION] = {"input logs are cut", 0},
 };
 static const char *const processors[PROCESSORS] = {"join", "governance", "accounting"};

@@ -39,6 +39,8 @@ enum fault_kind {
   FAULT_STORE_CORRUPT,  // the process dies, and bytes of its store change
   FAULT_STORE_STALE,    // the process dies, and an older copy of its store comes back
   FAULT_STORE_FOREIGN,  // the process dies, and comes back with another instance's store
+  FAULT_MEMORY,         // in each of number turns an allocation fails, or all from one on
+  FAULT_DISK,           // likewise a call that writes to the store
   FAULT_RETENTION,      // input logs are cut below what all groups have committed
   FAULT_KINDS
 };

@@ -4,6 +4,7 @@
 // processor, on what is left of its store, does the rest.
 #include "tests/simulate/world.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "accounting/accounting.h"
@@ -12,6 +13,8 @@
 #include "governance/governance.h"
 #include "join/join.h"
 #include "stream/embedded_cluster.h"
+#include "support/chaos.h"
+#include "support/troubled_disk.h"
 #include "tests/simulate/instance.h"
 #include "tests/simulate/outputs.h"
 #include "tools/envelope-traffic/traffic.h"
@@ -318,6 +321,12 @@ static bool strike(struct world *w, const struct fault *fault, struct instance *
     case FAULT_TICKS_LOST:
       faulty->lost_ticks = fault->number;
       return true;
+    case FAULT_MEMORY:
+      instance->short_of_memory_until = w->turn + fault->number;
+      return true;
+    case FAULT_DISK:
+      instance->short_of_disk_until = w->turn + fault->number;
+      return true;
     case FAULT_STORE_LOST:
       return kill_one(w, instance, fault->slot, err) && instance_lose_store(instance, err);
     case FAULT_STORE_CORRUPT:
@@ -359,10 +368,29 @@ static bool happen(struct world *w, const struct fault *fault, struct ee_err *er
   return !instance->up || strike(w, fault, instance, err);
 }
 
-// The one excuse for giving up by itself: another process has its name.
-static bool excused(const struct ee_err *why) {
-  return strstr(why->text, "another instance") != NULL ||
+// Excuses for giving up by itself: another process has its name; nothing could be allocated;
+// what the disk holds is not known any more.
+static bool excused(const struct instance *instance, const struct ee_err *why,
+                    bool short_of_memory) {
+  if (instance->bad_disk &&
+      (strstr(why->text, "is corrupt") != NULL || strstr(why->text, "failing") != NULL)) {
+    return true;
+  }
+  return short_of_memory || strstr(why->text, "another instance") != NULL ||
          strstr(why->text, "another member") != NULL;
+}
+
+static void begin_shortage(struct world *w, struct instance *instance) {
+  if (w->turn < instance->short_of_memory_until) {
+    size_t times = random_chance(&w->random, 500) ? 1 : SIZE_MAX;
+    ee_chaos_fail_times((size_t)random_below(&w->random, 12), times);
+  }
+  if (w->turn < instance->short_of_disk_until) {
+    size_t times = random_chance(&w->random, 500) ? 1 : SIZE_MAX;
+    bool full = random_chance(&w->random, 700);
+    instance->bad_disk = instance->bad_disk || !full;
+    troubled_disk_fail((size_t)random_below(&w->random, 8), times, full ? ENOSPC : EIO);
+  }
 }
 
 static bool turn_one(struct world *w, struct instance *instance, int slot, struct ee_err *err) {
@@ -378,12 +406,15 @@ static bool turn_one(struct world *w, struct instance *instance, int slot, struc
     return start_one(w, instance, slot_names[slot], err);
   }
   if (w->turn < instance->frozen_until) return true;
+  begin_shortage(w, instance);
   enum ee_runtime_state state = ee_runtime_turn(instance->runtime, now_ms, now_ms, 0, &busy, &why);
+  bool short_of_memory = ee_chaos_stop();
+  troubled_disk_stop();
   if (instance->faulty.dead) return kill_one(w, instance, slot, err);
   if (state == EE_RUNTIME_RUNNING) return true;
   instance_close(instance);
   if (slot == 0 || random_chance(&w->random, 300)) instance->starts_at = soon(w, 30);
-  if (state == EE_RUNTIME_DONE || excused(&why)) return true;
+  if (state == EE_RUNTIME_DONE || excused(instance, &why, short_of_memory)) return true;
   return ee_err_set(err, "turn %d: %s %d gave up: %s", w->turn, instance->processor->ops->name,
                     slot, why.text);
 }

@@ -18,12 +18,18 @@ char *__wrap_strndup(const char *text, size_t size);
 
 static bool armed;
 static bool failed;
-static size_t remaining;
+static size_t remaining;  // to succeed
+static size_t failures;   // to come after that
 
-void ee_chaos_fail_after(size_t after) {
+void ee_chaos_fail_times(size_t after, size_t times) {
   armed = true;
   failed = false;
   remaining = after;
+  failures = times;
+}
+
+void ee_chaos_fail_after(size_t after) {
+  ee_chaos_fail_times(after, 1);
 }
 
 bool ee_chaos_stop(void) {
@@ -34,11 +40,12 @@ bool ee_chaos_stop(void) {
 }
 
 static bool must_fail(void) {
-  if (!armed || failed) return false;
+  if (!armed || failures == 0) return false;
   if (remaining > 0) {
     remaining--;
     return false;
   }
+  failures--;
   failed = true;
   return true;
 }

@@ -10,6 +10,8 @@
 
 // The next `after` allocations succeed, the one after them fails, then all succeed.
 void ee_chaos_fail_after(size_t after);
+// Likewise, but so many fail.
+void ee_chaos_fail_times(size_t after, size_t times);
 // Ends it. True if an allocation has failed since: a test that makes each allocation
 // fail in turn goes on while this is true.
 //

@@ -73,6 +73,7 @@ static bool counter_wake(void *self, struct ee_step *step, const struct ee_tick_
   const struct counter_ways *ways = self;
   struct ee_lifecycle record;
   assert_int_equal(changelog, 0);
+  if (ways->looks_only) return ee_step_put(step, 0, key, value, EE_NEVER);
   if (ways->forgets) return ee_step_put(step, 0, key, ee_bytes(NULL, 0), EE_NEVER);
   assert_true(
       ee_decode(ee_plan_own(&ee_lifecycle_type), value, ee_step_arena(step), &record, NULL));
@@ -121,7 +122,8 @@ void rig_start_group(struct rig *rig, const char *group) {
                                     .format = 1,
                                     .changelog_count = rig->processor.ops->changelog_count};
   assert_true(ee_store_open(&store, &rig->store, &emptied, &rig->err));
-  assert_true(ee_embedded_broker_new(rig->cluster, group, "one", &rig->broker, &rig->err));
+  const char *instance = rig->instance == NULL ? "one" : rig->instance;
+  assert_true(ee_embedded_broker_new(rig->cluster, group, instance, &rig->broker, &rig->err));
   faulty_broker_init(&rig->faulty, rig->broker);
   assert_true(ee_runtime_new(&rig->processor, &rig->faulty.face, rig->store, rig->codec,
                              &rig->metrics, &rig->settings, &rig->runtime, &rig->err));

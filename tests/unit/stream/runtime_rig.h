@@ -20,6 +20,7 @@
 // How the counter differs from the one above.
 struct counter_ways {
   bool forgets;        // a tick deletes the record instead
+  bool looks_only;     // a tick changes nothing
   bool tells_version;  // evidence names, as event_id, the policy version in force
 };
 
@@ -30,6 +31,7 @@ struct rig {
   struct ee_broker *broker;
   struct faulty_broker faulty;  // before broker
   struct ee_store *store;
+  const char *instance;   // borrowed; NULL: "one"
   const char *directory;  // borrowed, of the store; NULL: it is in memory
   struct ee_metrics metrics;
   struct ee_runtime *runtime;
@@ -47,7 +49,7 @@ extern const struct ee_processor_ops policy_counter_ops;  // reads the policy
 int rig_setup(void **state);
 int rig_teardown(void **state);
 
-// Starts instance "one" of the group; its name is "counter" where none is given.
+// Starts the instance in a group; the group's name is "counter" where none is given.
 void rig_start(struct rig *rig);
 void rig_start_group(struct rig *rig, const char *group);
 // Nothing is finished; what a store without a directory held is gone.

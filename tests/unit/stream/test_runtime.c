@@ -126,6 +126,7 @@ static void test_tick_waits_for_its_offsets(void **state) {
     rig_append_tick(rig, partition, START_MS * 1000 + 9 * SECOND);   // too early for any
     rig_append_tick(rig, partition, START_MS * 1000 + 11 * SECOND);  // closes all
     rig_append_tick(rig, partition, START_MS * 1000 + 5 * SECOND);   // goes back: changes nothing
+    rig_append_tick(rig, partition, START_MS * 1000 + 11 * SECOND);  // nor does one that stays
   }
   rig_start(rig);
   rig_turns(rig, 200);
@@ -263,6 +264,21 @@ static void test_oversized(void **state) {
   assert_null(message->value.data);
 }
 
+// An id of control characters takes six times its size in state keys.
+static void test_ids_that_state_keys_cannot_hold(void **state) {
+  struct rig *rig = *state;
+  char longest[65], longer[66];
+  memset(longest, '\1', sizeof longest - 1);
+  memset(longer, '\1', sizeof longer - 1);
+  longest[sizeof longest - 1] = longer[sizeof longer - 1] = '\0';
+  rig_append_admission(rig, longest, "e");
+  rig_append_admission(rig, longer, "e");
+  rig_start(rig);
+  rig_turns(rig, 60);
+  rig_assert_counted(rig, longest, 1);
+  assert_int_equal(rig->metrics.dead_letters[EE_REASON_oversized], 1);
+}
+
 static void test_drain_ends(void **state) {
   struct rig *rig = *state;
   rig_append_many(rig, 0, 100);
@@ -334,6 +350,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_dead_letters, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_wrong_partition, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_oversized, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_ids_that_state_keys_cannot_hold, rig_setup,
+                                      rig_teardown),
       cmocka_unit_test_setup_teardown(test_drain_ends, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_stop_commits, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_second_instance_of_the_name, rig_setup, rig_teardown),

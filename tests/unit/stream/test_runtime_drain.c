@@ -12,7 +12,7 @@ static bool write_entry(struct ee_step *step, const struct ee_event_head *head) 
   struct ee_buf value;
   ee_record_init(&ee_usage_type, &entry);
   entry.envelope_id = head->envelope_id;
-  entry.tenant = head->envelope_id;  // so that entries lie in other partitions, too
+  entry.tenant = head->event_id;  // so that entries lie in other partitions, too
   entry.dimension = EE_STR("gpu");
   ee_buf_init(&value, 1 << 16);
   ee_encode(&ee_usage_type, &entry, &value);

@@ -109,6 +109,111 @@ static void test_checkpoints_now_and_then(void **state) {
   crash_at_any_turn_on_disk(*state, 45);
 }
 
+// What the disk holds is of other logs under the same names: nothing of it is used.
+static void test_state_of_other_logs(void **state) {
+  struct rig *rig = *state;
+  char *directory = directory_new();
+  struct ee_cluster *first = rig->cluster;
+  rig->directory = directory;
+  rig->settings.checkpoint_interval_ms = 1;
+  rig_append_admission(rig, "only here", "e");
+  rig_start(rig);
+  for (int i = 0; i < 60; i++) {
+    rig_append_many(rig, i, i + 1);
+    rig_turns(rig, 4);
+  }
+  assert_true(rig->metrics.checkpoints > 0);
+  rig_crash(rig);
+
+  assert_true(ee_cluster_new("t.", PARTITIONS, RIG_LIMIT, &rig->cluster, &rig->err));
+  ee_cluster_set_time(rig->cluster, START_MS);
+  ee_cluster_free(first);
+  rig->directory = NULL;  // another machine has begun these
+  rig_append_many(rig, 0, 10);
+  rig_start(rig);
+  rig_turns(rig, 60);
+  rig_crash(rig);
+  rig->directory = directory;
+  rig_append_admission(rig, "only here", "e");
+  rig_append_many(rig, 10, 20);
+  rig_start(rig);
+  rig_turns(rig, 60);
+  rig_assert_all_counted(rig, 2);
+  rig_assert_counted(rig, "only here", 1);
+  rig_crash(rig);
+  directory_free(directory);
+}
+
+// As above where the group has read nothing yet, and an aborted transaction has left its
+// offsets in the changelog.
+static void test_state_of_other_logs_that_nobody_has_read(void **state) {
+  struct rig *rig = *state;
+  char *directory = directory_new();
+  struct ee_cluster *first = rig->cluster;
+  rig->directory = directory;
+  rig->settings.checkpoint_interval_ms = 1;
+  rig_append_admission(rig, "x", "e");
+  rig_start(rig);
+  rig_turns(rig, 20);
+  rig_append_tick(rig, rig_partition_of("other"), START_MS * EE_MICROS_PER_MS);
+  rig_turns(rig, 60);
+  assert_true(rig->metrics.checkpoints > 0);
+  rig_crash(rig);
+
+  assert_true(ee_cluster_new("t.", PARTITIONS, RIG_LIMIT, &rig->cluster, &rig->err));
+  ee_cluster_free(first);
+  for (int i = 0; i < 3; i++) {
+    rig_expire_other(rig, rig_freeze_other(rig, EE_TOPIC_LIFECYCLE));
+    rig_expire_other(rig, rig_freeze_other(rig, EE_TOPIC_JOIN_STATE));
+  }
+  rig_append_admission(rig, "x", "e");
+  rig_start(rig);
+  rig_turns(rig, 60);
+  rig_assert_counted(rig, "x", 1);
+  rig_crash(rig);
+  directory_free(directory);
+}
+
+#define RETENTION_MS 60000
+
+// As of a topic that keeps its tombstones for a minute.
+static void poll_forgetful(struct ee_broker *broker, int timeout_ms, struct ee_broker_event *ret) {
+  struct faulty_broker *faulty = (struct faulty_broker *)(void *)broker;
+  faulty->inner->ops->poll(faulty->inner, timeout_ms, ret);
+  if (ret->kind != EE_EVENT_OPERATION || ret->operation->kind != EE_OP_TOPICS) return;
+  ret->operation->topics[EE_TOPIC_LIFECYCLE].delete_retention_ms = RETENTION_MS;
+}
+
+// Starts after so long and returns how many records of the changelogs were read.
+static uint64_t restored_after(struct rig *rig, int64_t ms) {
+  uint64_t before = rig->metrics.restored_records;
+  rig->now_ms += ms;
+  rig_start(rig);
+  struct ee_broker_ops forgetful = *rig->faulty.face.ops;
+  forgetful.poll = poll_forgetful;
+  rig->faulty.face.ops = &forgetful;
+  rig_turns(rig, 40);
+  rig_crash(rig);
+  return rig->metrics.restored_records - before;
+}
+
+// A checkpoint is built upon as long as no tombstone that it lacks can be gone.
+static void test_checkpoints_grow_old(void **state) {
+  struct rig *rig = *state;
+  char *directory = directory_new();
+  rig->directory = directory;
+  rig->settings.checkpoint_interval_ms = 1;
+  rig_start(rig);
+  for (int i = 0; i < 60; i++) {
+    rig_append_many(rig, i, i + 1);
+    rig_turns(rig, 4);
+  }
+  rig_crash(rig);
+  assert_true(restored_after(rig, RETENTION_MS / 2) < 10);
+  assert_int_equal(restored_after(rig, RETENTION_MS), 60);
+  directory_free(directory);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_timers_survive_a_restart, rig_setup, rig_teardown),
@@ -117,6 +222,10 @@ int main(void) {
                                       rig_teardown),
       cmocka_unit_test_setup_teardown(test_checkpoints_hold_what_they_say, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_checkpoints_now_and_then, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_state_of_other_logs, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_state_of_other_logs_that_nobody_has_read, rig_setup,
+                                      rig_teardown),
+      cmocka_unit_test_setup_teardown(test_checkpoints_grow_old, rig_setup, rig_teardown),
   };
   return cmocka_run_group_tests_name("runtime_restore", tests, NULL, NULL);
 }

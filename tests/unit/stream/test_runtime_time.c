@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time and policy enter through the logs alone: what ticks wait for and what waits for
-// them, the ticks that the runtime writes, and which policy version a record is given.
+// them, what logs that were cut leave to decide, the ticks that the runtime writes, and which
+// policy version a record is given.
 #include <stdlib.h>
 
 #include "tests/unit/stream/runtime_rig.h"
@@ -94,6 +95,75 @@ static void test_records_wait_for_a_tick_under_way(void **state) {
   }
   assert_int_equal(of_tick, WOKEN);
   assert_int_equal(begun_or_ended, 2);
+}
+
+// Ticks look at keys often; where they change nothing they write nothing.
+static void test_ticks_that_change_nothing_are_silent(void **state) {
+  struct rig *rig = *state;
+  rig->ways.looks_only = true;
+  rig_append_many(rig, 0, 30);
+  for (int32_t p = 0; p < PARTITIONS; p++)
+    rig_append_tick(rig, p, at_ms(11000));
+  rig_start(rig);
+  rig_turns(rig, 60);
+  assert_int_equal(rig->metrics.ticks_applied, PARTITIONS);
+  assert_int_equal(rig_count(rig, EE_TOPIC_LIFECYCLE), 30);
+}
+
+// ---- Logs that retention has cut.
+
+static void test_cut_logs_are_refused(void **state) {
+  struct rig *rig = *state;
+  ee_cluster_load_end(rig->cluster, (struct ee_tp){EE_TOPIC_OBLIGATION, 1}, 100);
+  rig_append_many(rig, 0, 30);
+  rig_start(rig);
+  for (int i = 0; i < 60 && rig_turn(rig) != EE_RUNTIME_FAILED; i++)
+    continue;
+  assert_non_null(strstr(rig->err.text, "--accept-truncated"));
+  assert_int_equal(rig_count(rig, EE_TOPIC_LIFECYCLE), 0);
+}
+
+// A partition whose log begins at offset 100, with an event appended at two seconds.
+static int32_t cut_log(struct rig *rig) {
+  int32_t partition = rig_partition_of("x");
+  rig->settings.accept_truncated = true;
+  ee_cluster_load_end(rig->cluster, (struct ee_tp){EE_TOPIC_ADMISSION, partition}, 100);
+  ee_cluster_set_time(rig->cluster, START_MS + 2000);
+  return partition;
+}
+
+// Nothing below the log's start is known, so such a tick decides nothing.
+static void test_ticks_below_a_cut_are_not_applied(void **state) {
+  struct rig *rig = *state;
+  int32_t partition = rig_partition_of("x");
+  rig_append_tick(rig, partition, at_ms(1000));  // of offset 0
+  cut_log(rig);
+  rig_append_admission(rig, "x", "e");
+  rig_start(rig);
+  rig_turns(rig, 60);
+  assert_int_equal(rig->metrics.ticks_applied, 0);
+  rig_append_tick(rig, partition, at_ms(3000));
+  rig_turns(rig, 60);
+  assert_int_equal(rig->metrics.ticks_applied, 1);
+}
+
+// Nor does one from before the first event that is left, after a restart either.
+static void test_ticks_before_a_cut_are_not_applied(void **state) {
+  struct rig *rig = *state;
+  int32_t partition = cut_log(rig);
+  rig_append_admission(rig, "x", "e");
+  rig_start(rig);
+  rig_turns(rig, 60);
+  rig_append_tick(rig, partition, at_ms(1000));
+  rig_turns(rig, 60);
+  rig_crash(rig);
+  rig_append_tick(rig, partition, at_ms(2000));
+  rig_start(rig);
+  rig_turns(rig, 60);
+  assert_int_equal(rig->metrics.ticks_applied, 0);
+  rig_append_tick(rig, partition, at_ms(2001));
+  rig_turns(rig, 60);
+  assert_int_equal(rig->metrics.ticks_applied, 1);
 }
 
 // ---- Ticks that are written.
@@ -240,14 +310,44 @@ static void test_records_wait_for_the_policy(void **state) {
   assert_versions(rig, "x", "0 2 ");
 }
 
+// The end that was asked for says nothing of what came after the question, however late it
+// is answered.
+static void test_policy_is_known_as_of_the_question(void **state) {
+  struct rig *rig = *state;
+  append_policy(rig, 0);
+  admit_at(rig, 0);
+  read_policy(rig);
+  rig_turns(rig, 30);
+  rig->broker->ops->pause(rig->broker, (struct ee_tp){EE_TOPIC_POLICY, 0});
+  rig->faulty.delay = 10;
+  admit_at(rig, MARGIN_MS / 2);  // old enough a knowledge for this one; it is asked anew
+  rig_turns(rig, 2);
+  append_policy(rig, 0);
+  admit_at(rig, MARGIN_MS / 2 + MARGIN_MS);
+  rig_turns(rig, 60);
+  assert_versions(rig, "x", "0 0 ");
+  rig->broker->ops->resume(rig->broker, (struct ee_tp){EE_TOPIC_POLICY, 0});
+  rig_turns(rig, 200);
+  assert_versions(rig, "x", "0 0 2 ");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_tick_waits_for_events, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_tick_waits_for_receipts, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_records_wait_for_a_tick_under_way, rig_setup,
                                       rig_teardown),
+      cmocka_unit_test_setup_teardown(test_ticks_that_change_nothing_are_silent, rig_setup,
+                                      rig_teardown),
+      cmocka_unit_test_setup_teardown(test_cut_logs_are_refused, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_ticks_below_a_cut_are_not_applied, rig_setup,
+                                      rig_teardown),
+      cmocka_unit_test_setup_teardown(test_ticks_before_a_cut_are_not_applied, rig_setup,
+                                      rig_teardown),
       cmocka_unit_test_setup_teardown(test_ticks_forge_nothing, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_version_in_force_at_the_append_time, rig_setup,
+                                      rig_teardown),
+      cmocka_unit_test_setup_teardown(test_policy_is_known_as_of_the_question, rig_setup,
                                       rig_teardown),
       cmocka_unit_test_setup_teardown(test_records_wait_for_the_policy, rig_setup, rig_teardown),
   };
