@@ -134,6 +134,7 @@ programs := $(foreach m,$(mains),$(BIN)/$(call program,$(m:/main.c=)))
 tests := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/unit/*/test_*.c))
 fuzzers := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/fuzz/fuzz_*.c))
 benches := $(patsubst %.c,$(OBJ)/%,$(wildcard bench/*.c))
+peers := $(patsubst %.c,$(OBJ)/%,$(filter-out %/peer.c,$(wildcard bench/kafka/*.c)))
 simulate := $(OBJ)/tests/simulate/simulate
 broker_test := $(OBJ)/tests/system/broker/test_kafka_broker
 c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) producers/*/*.$(e) \
@@ -267,12 +268,13 @@ format:
 bench: all $(benches)
 	failed=0; for bench in $(benches); do "$$bench" || failed=1; done; exit $$failed
 
-bench-kafka: all $(OBJ)/bench/kafka/copy
-	bench/kafka/run
+bench-kafka: all $(peers)
+	tests/system/prepare kafka streams >/dev/null
+	bench/kafka/run $(if $(FULL),--full)
 
 # With librdkafka alone: a peer shares no code.
-$(OBJ)/bench/kafka/copy: $(OBJ)/bench/kafka/copy.o
-	$(call say,LINK,$@)$(CC) $(CFLAGS) $(instrument) $(LDFLAGS) -o $@ $^ -lrdkafka
+$(peers): %: %.o $(OBJ)/bench/kafka/peer.o
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(instrument) $(LDFLAGS) -o $@ $^ -lrdkafka -lpthread
 
 fuzz:
 	$(MAKE) FUZZING=1 CC=clang run-fuzzers

@@ -208,8 +208,11 @@ int main(int argc, char **argv) {
     open_lane(&c, argv[0], argv[1], argv[2]);
   }
   subscribe(&c, argc - 4, argv + 4);
-  int partitions = peer_partitions(c.consumer, argv[2]);
-  run(&c, (argc - 4) * partitions, peer_number("milliseconds", argv[3], 1) * 1000);
+  int ends = 0;
+  for (int i = 0; i < c.source_count; i++) {
+    ends += peer_partitions(c.consumer, c.sources[i].name);
+  }
+  run(&c, ends, peer_number("milliseconds", argv[3], 1) * 1000);
   printf("%" PRId64 "\n", c.records);
   release(&c);
   return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes many open envelopes: one admission, over and over, with new ids of the same length.
+// Writes many open envelopes: one admission over and over, with new ids of the same length.
 //
 //   fill BOOTSTRAP FROM_TOPIC TO_TOPIC COUNT 4|7
 //

@@ -2,22 +2,20 @@
 // Writes events at a steady rate and reads what comes of them, read_committed: how long each
 // took, and what CPU a process spent on them meanwhile.
 //
-//   meter BOOTSTRAP FROM_PREFIX TO_PREFIX OUT_TOPIC RATE WARM_UP_SECONDS SECONDS PID...
+//   meter BOOTSTRAP FROM_PREFIX FIRST TO_PREFIX OUT_TOPIC RATE WARM_UP_SECONDS SECONDS PID...
 //
-// The events are those of the phase topics under FROM_PREFIX, each written once, by append
-// time; outputs name their input in the header `in`. Prints for each output, with no PID given,
+// The events are those of the phase topics under FROM_PREFIX, by append time, from number FIRST
+// on, each written once; outputs name their input in the header `in`. Prints for each output, with no PID given,
 // the wall time in microseconds at which it was received, a line each; at last {"events",
 // "received", "p50_ms", "p99_ms", "max_ms", "cpu_us"}, of the SECONDS after the warm-up alone.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench/kafka/peer.h"
 
 #define BATCH 1000
-#define SLICE_US 1000
 #define SETTLE_US INT64_C(15000000)  // for outputs that are under way at the end
 #define PARTITIONS_MAX 64
 
@@ -43,7 +41,7 @@ struct meter {
   const char *bootstrap;
   struct event *events;
   int64_t count, room;
-  int64_t rate, next, acknowledged;
+  int64_t first, rate, next;  // next: how many were written
   struct lane lanes[PEER_PHASES][PARTITIONS_MAX];
   rd_kafka_t *producer, *consumer;
   rd_kafka_topic_t *topics[PEER_PHASES];
@@ -160,7 +158,6 @@ static void acknowledge(rd_kafka_t *handle, const rd_kafka_message_t *message, v
   struct lane *lane = lane_of(m, event->phase, message->partition);
   int64_t at = place_in(lane, message->offset);
   if (at >= 0) lane->events[at] = event;
-  m->acknowledged++;
 }
 
 static void send_event(struct meter *m, struct event *event) {
@@ -254,10 +251,10 @@ static void open_consumer(struct meter *m, const char *topic) {
 static void run_until(struct meter *m, int64_t begun_us, int64_t end_us) {
   for (int64_t now_us; (now_us = peer_now_us()) < end_us;) {
     int64_t due = (now_us - begun_us) * m->rate / 1000000;
-    while (m->next < due && m->next < m->count) {
-      send_event(m, &m->events[m->next++]);
+    if (m->first + due > m->count) peer_die("events", "too few for so long a run");
+    while (m->next < due) {
+      send_event(m, &m->events[m->first + m->next++]);
     }
-    if (m->next == m->count) peer_die("events", "too few for so long a run");
     rd_kafka_poll(m->producer, 0);
     read_outputs(m, 1);
   }
@@ -322,27 +319,28 @@ static void report(struct meter *m, int64_t first, int64_t last, int64_t cpu_us)
 }
 
 int main(int argc, char **argv) {
-  if (argc < 8) {
-    peer_die("usage",
-             "meter BOOTSTRAP FROM_PREFIX TO_PREFIX OUT_TOPIC RATE WARM_UP_SECONDS SECONDS PID...");
+  if (argc < 9) {
+    peer_die("usage", "meter BOOTSTRAP FROM_PREFIX FIRST TO_PREFIX OUT_TOPIC RATE WARM_UP_SECONDS "
+                      "SECONDS PID...");
   }
   static struct meter m;
   m.bootstrap = argv[1];
-  m.prefix_size = strlen(argv[3]);
-  m.rate = peer_number("rate", argv[5], 1);
-  m.print_times = argc == 8;
+  m.prefix_size = strlen(argv[4]);
+  m.rate = peer_number("rate", argv[6], 1);
+  m.print_times = argc == 9;
   read_events(&m, argv[2]);
-  open_producer(&m, argv[3]);
-  open_consumer(&m, argv[4]);
+  m.first = peer_number("first", argv[3], 0);
+  open_producer(&m, argv[4]);
+  open_consumer(&m, argv[5]);
   int64_t begun_us = peer_now_us();
-  int64_t from_us = begun_us + peer_number("warm-up", argv[6], 0) * 1000000;
-  int64_t end_us = from_us + peer_number("seconds", argv[7], 1) * 1000000;
+  int64_t from_us = begun_us + peer_number("warm-up", argv[7], 0) * 1000000;
+  int64_t end_us = from_us + peer_number("seconds", argv[8], 1) * 1000000;
   run_until(&m, begun_us, from_us);
-  int64_t first = m.next, cpu_us = cpu_of(argc - 8, argv + 8);
+  int64_t first = m.next, cpu_us = cpu_of(argc - 9, argv + 9);
   run_until(&m, begun_us, end_us);
   int64_t last = m.next;
-  cpu_us = cpu_of(argc - 8, argv + 8) - cpu_us;
+  cpu_us = cpu_of(argc - 9, argv + 9) - cpu_us;
   wait_for_outputs(&m);
-  report(&m, first, last, cpu_us);
+  report(&m, m.first + first, m.first + last, cpu_us);
   return 0;
 }

@@ -18,7 +18,7 @@ from kafka import Cluster
 from programs import Programs
 
 from .cluster import keep_logs, make_cluster
-from .schedules import SCHEDULES
+from .schedules import SCHEDULES, TAKEOVER_S
 from .trial import Report, run_trial
 
 BATCH = 50  # rounds on one set of topics: then all is counted, and new ones are made
@@ -50,6 +50,8 @@ def line(report: Report, rounds: int) -> str:
     faults = ", ".join(f"{n} {what}" for what, n in report.faults.items())
     if report.faults["SIGKILL"]:
         faults += f" ({report.at_work} at work)"
+    if report.takeovers:
+        faults += f"; taken over in {min(report.takeovers):.1f} to {max(report.takeovers):.1f} s"
     exits = sum(report.exits.values())
     cells = (report.name, report.seed, rounds, f"{report.seconds:.0f}", c.events, c.outputs, c.lost, c.duplicated, c.differing, faults, exits)  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
@@ -84,12 +86,13 @@ def one(cluster: Cluster, folder: Path, keep: Path, name: str, seed: int, rounds
     programs = Programs(folder, directory / "programs")
     good = False
     try:
-        report = run_trial(cluster, programs, directory, name, seed, rounds)
+        report = run_trial(cluster, programs, directory, name, SCHEDULES[name], seed, rounds)
         print(line(report, rounds), flush=True)
         for words in report.count.words[:10]:
             print("  " + words, flush=True)
         exits += report.exits
-        good = report.count.is_right
+        late = [t for t in report.takeovers if t > TAKEOVER_S]
+        good = report.count.is_right and not late
         (directory / "words").write_text("\n".join(report.count.words))
     except (AssertionError, TimeoutError, OSError):
         print(f"{name}, seed {seed}, rounds {rounds}: failed\n{traceback.format_exc()}", flush=True)

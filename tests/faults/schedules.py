@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kafka import Broker, Cluster
 from oracle.contract import TOPICS
@@ -17,8 +17,10 @@ from pipeline import PROCESSORS
 
 from .cluster import move_leaders, until_settled
 from .fleet import Fleet, Instance
+from .takeover import take_over
 
-SESSION_S = 6  # of the instances: pipeline.py
+SESSION_S = 6  # of the instances, and their transactions' timeout: pipeline.py
+TAKEOVER_S = SESSION_S + SESSION_S + 2  # a dead instance's partitions stand still no longer
 BROKER_SESSION_S = 3  # of the brokers: kafka.py
 
 
@@ -30,6 +32,7 @@ class World:
     fleet: Fleet
     chance: random.Random
     rounds: int
+    takeovers: list[float] = field(default_factory=list)  # seconds, each
 
     def wait(self, least: float, most: float) -> None:
         """Some time, under load."""
@@ -139,12 +142,23 @@ def _paused(world: World, i: Instance) -> Callable[[], None]:
     return wake
 
 
+def takeover(world: World) -> None:
+    """One instance of each processor dies and stays dead until the other has its partitions."""
+    fleet = world.fleet
+    for name in fleet.names[: world.rounds]:
+        fleet.until_running(fleet.of(*fleet.names))
+        world.wait(1, 2)
+        world.takeovers += take_over(fleet, name).values()
+        fleet.start(fleet.of(name))
+    fleet.until_running(fleet.of(*fleet.names))
+
+
 # ---- Brokers.
 
 
 def kill_brokers(world: World) -> None:
     """One after the other, the active controller among them; the last while the one before catches up."""
-    for broker in world.chance.sample(world.cluster.brokers, 3):
+    for broker in world.chance.sample(world.cluster.brokers, world.rounds):
         world.wait(0.5, 2)
         world.fault("broker SIGKILL")
         broker.kill()
@@ -266,7 +280,8 @@ SCHEDULES = {
     "rebalance": Schedule(rebalance, names=("one", "two", "three"), started=False),
     "recovery": Schedule(recovery, names=("one", "two", "three"), started=False),
     "in-turn": Schedule(in_turn),
-    "brokers": Schedule(kill_brokers),
+    "takeover": Schedule(takeover, rounds=2),
+    "brokers": Schedule(kill_brokers, rounds=3),
     "leaders": Schedule(leaders),
     "rolling": Schedule(rolling),
     "cluster": Schedule(whole_cluster),

@@ -21,7 +21,7 @@ from programs import Programs
 from .cluster import until_settled
 from .fleet import Fleet, group_of
 from .load import Load
-from .schedules import SCHEDULES, World
+from .schedules import Schedule, World
 from .verify import Count, verify
 
 PARTITIONS = 4
@@ -36,7 +36,8 @@ class Report:
     seconds: float
     faults: Counter[str]
     at_work: int
-    exits: Counter[str]
+    exits: Counter[str]  # that nobody asked for
+    takeovers: list[float]
     count: Count
 
 
@@ -63,22 +64,22 @@ def apply_policy(pipeline: Pipeline, policy: dict) -> None:
 
 
 def run_trial(
-    cluster: Cluster, programs: Programs, directory: Path, name: str, seed: int, rounds: int = 0, rate: float = RATE
+    cluster: Cluster, programs: Programs, directory: Path, name: str, schedule: Schedule, seed: int, rounds: int
 ) -> Report:
     """Raises when something crashes, hangs or refuses; what is miscounted is in the report."""
-    schedule = SCHEDULES[name]
     began = time.monotonic()
     chance = random.Random(f"{name} {seed}")
     pipeline = make_pipeline(cluster, programs, directory, name)
     fleet = Fleet(pipeline, schedule.names)
-    load = Load(cluster.bootstrap, pipeline.settings.prefix, seed, PARTITIONS, rate)
+    load = Load(cluster.bootstrap, pipeline.settings.prefix, seed, PARTITIONS, RATE)
     load.start()
     try:
         if schedule.started:
             fleet.start(fleet.instances)
             fleet.until_running(fleet.instances)
         apply_policy(pipeline, POLICIES[0])
-        schedule.act(World(cluster, fleet, chance, rounds or schedule.rounds))
+        world = World(cluster, fleet, chance, rounds)
+        schedule.act(world)
         until_settled(cluster)
         apply_policy(pipeline, POLICIES[1])
         fleet.go_on(1)
@@ -89,7 +90,7 @@ def run_trial(
     calm(fleet)
     drain(pipeline, schedule.names)
     count = verify(pipeline, load.acknowledged)
-    return Report(name, seed, time.monotonic() - began, fleet.faults, fleet.at_work, fleet.exits, count)
+    return Report(name, seed, time.monotonic() - began, fleet.faults, fleet.at_work, fleet.exits, world.takeovers, count)
 
 
 def calm(fleet: Fleet) -> None:

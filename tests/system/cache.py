@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("venv", "kafka", "registry", "java")
+REPOSITORY = HERE.parents[1]
+PARTS = ("venv", "kafka", "registry", "java", "streams")
 
 
 class NotPrepared(Exception):
@@ -36,6 +37,9 @@ def _inputs(part: str) -> list[Path]:
         return [HERE / "requirements.txt"]
     if part == "java":
         return sorted(p for p in (HERE / "java").rglob("*") if p.is_file())
+    if part == "streams":  # of the benchmarks
+        sources = sorted(p for p in (REPOSITORY / "bench" / "streams").rglob("*") if p.is_file())
+        return [*sources, *(REPOSITORY / "schemas" / f"{record}.avsc" for record in ("lifecycle", "violation"))]
     return [HERE / part / "pom.xml"]
 
 
@@ -45,7 +49,7 @@ def folder(part: str) -> Path:
         raise ValueError(f"no part {part!r}: the parts are {', '.join(PARTS)}")
     digest = hashlib.sha256()
     for path in _inputs(part):
-        digest.update(f"{path.relative_to(HERE)}\0{path.stat().st_size}\0".encode())
+        digest.update(f"{os.path.relpath(path, HERE)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     if part == "venv":  # bound to this interpreter
         digest.update(f"{sys.version_info[:2]} {sys.base_prefix} {platform.machine()}".encode())

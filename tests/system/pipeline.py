@@ -152,12 +152,12 @@ class Pipeline:
             assert result.status == 0, result.stderr.decode()[-3000:]
 
     def drain_disturbed(self, group: str, seed: int, blows: int, *more: str) -> int:
-        """Two instances each, killed or asked to end at some moment, their state thrown away now and then;
-        at last drained. Returns how many were hit at work."""
+        """Two instances of each in turn, killed or asked to end at some moment, their state thrown away every
+        other time; at last drained. Returns how many were hit at work."""
         chance = random.Random(seed)
         hits = 0
-        for _ in range(blows):
-            processor = chance.choice(PROCESSORS)
+        for blow in range(blows):
+            processor = PROCESSORS[blow % len(PROCESSORS)]
             name = f"{group}-{processor}"
             running = [self.start(processor, name, instance, "--drain", *more) for instance in ("one", "two")]
             running[0].wait_log(lambda line: line["message"] == "partitions run", "its partitions")
@@ -169,7 +169,7 @@ class Pipeline:
                     program.kill()
                 else:
                     assert program.terminate().status == 0
-            if chance.random() < 0.4:
+            if blow % 2 == 1:
                 shutil.rmtree(self.state(name, chance.choice(("one", "two"))), ignore_errors=True)
         for _ in range(2):  # the second reads what the others' first stages wrote after one was done
             self.drain(group, instances=("one", "two"))

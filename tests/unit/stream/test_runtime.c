@@ -227,19 +227,56 @@ static void test_dead_letters(void **state) {
   assert_int_equal(rig_count(rig, EE_TOPIC_DEADLETTER), 2);
 }
 
+// The first record of envelope x once more, as another producer would write it.
+static void append_copy(struct rig *rig, const char *key, int32_t partition,
+                        const struct ee_header *headers, size_t header_count) {
+  struct ee_tp from = {EE_TOPIC_ADMISSION, rig_partition_of("x")};
+  int64_t offset = 0;
+  const struct ee_message *first = ee_cluster_next(rig->cluster, from, &offset);
+  uint8_t copy[4096];
+  assert_true(first->value.size <= sizeof copy);
+  memcpy(copy, first->value.data, first->value.size);
+  struct ee_output output = {.tp = {EE_TOPIC_ADMISSION, partition},
+                             .key = ee_str_bytes(ee_str(key)),
+                             .value = ee_bytes(copy, first->value.size),
+                             .headers = headers,
+                             .header_count = header_count};
+  assert_true(ee_cluster_append(rig->cluster, &output, -1) >= 0);
+}
+
+#define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+// Each derived record says which record it came from, and carries on that one's trace.
+static void test_outputs_name_their_input(void **state) {
+  struct rig *rig = *state;
+  int32_t partition = rig_partition_of("x");
+  struct ee_header trace = {EE_STR("traceparent"), ee_str_bytes(EE_STR(TRACE))};
+  rig_append_admission(rig, "x", "e");
+  append_copy(rig, "x", partition, &trace, 1);
+  rig_start(rig);
+  rig_turns(rig, 60);
+  struct ee_tp tp = {EE_TOPIC_LIFECYCLE, partition};
+  int64_t offset = 0;
+  for (int i = 0; i < 2; i++) {
+    char wanted[128];
+    size_t count;
+    snprintf(wanted, sizeof wanted, "[\"t.envelope.admission.v1\",%d,%d%s]", (int)partition, i,
+             i == 0 ? "" : ",\"" TRACE "\"");
+    const struct ee_message *message = ee_cluster_next(rig->cluster, tp, &offset);
+    assert_non_null(message);
+    const struct ee_header *headers = ee_cluster_headers(message, &count);
+    assert_int_equal(count, 1);
+    assert_true(ee_str_equal(headers->name, EE_STR("in")));
+    assert_true(ee_str_equal(ee_bytes_str(headers->value), ee_str(wanted)));
+  }
+}
+
 // A client that was left on another partitioner.
 static void test_wrong_partition(void **state) {
   struct rig *rig = *state;
   rig_append_admission(rig, "x", "e");
-  int32_t right = rig_partition_of("x"), wrong = (right + 1) % PARTITIONS;
-  int64_t offset = 0;
-  const struct ee_message *message =
-      ee_cluster_next(rig->cluster, (struct ee_tp){EE_TOPIC_ADMISSION, right}, &offset);
-  uint8_t copy[4096];
-  assert_true(message->value.size <= sizeof copy);
-  memcpy(copy, message->value.data, message->value.size);
-  append_raw(rig, "x", copy, message->value.size, wrong);
-  append_raw(rig, "y", copy, message->value.size, -1);  // the key is not the envelope_id
+  append_copy(rig, "x", (rig_partition_of("x") + 1) % PARTITIONS, NULL, 0);
+  append_copy(rig, "y", -1, NULL, 0);  // the key is not the envelope_id
   rig_start(rig);
   rig_turns(rig, 60);
   rig_assert_counted(rig, "x", 1);
@@ -347,6 +384,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_clock_survives_restart, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_another_group_is_refused, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_aborted_results_are_nobodys, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_outputs_name_their_input, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_dead_letters, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_wrong_partition, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_oversized, rig_setup, rig_teardown),

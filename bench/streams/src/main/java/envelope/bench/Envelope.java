@@ -24,7 +24,6 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HexFormat;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -118,10 +117,14 @@ final class Envelope {
 
     private <T extends SpecificRecord> void moveForeign(Phases.Kind<T> kind, Evidence admission) {
         String tenant = record.getAdmission().getTenant();
-        for (Iterator<T> events = kind.own().apply(record).iterator(); events.hasNext(); ) {
-            T event = events.next();
-            if (kind.tenant().apply(event).equals(tenant)) continue;
-            events.remove();
+        List<T> own = kind.own().apply(record);
+        for (int i = 0; i < own.size(); ) { // the iterators of Avro's arrays remove nothing
+            T event = own.get(i);
+            if (kind.tenant().apply(event).equals(tenant)) {
+                i++;
+                continue;
+            }
+            own.remove(i);
             kind.foreign().apply(record.getForeign()).add(event);
             find(ViolationKind.tenant_mismatch, admission, evidenceOf(kind, kind.eventId().apply(event)));
         }
