@@ -9,7 +9,8 @@
 #   make check-system    tests against a real broker
 #   make simulate        SEEDS=N seeds of simulated trouble
 #   make mutants         deliberate mistakes, each of which simulator or unit tests must find
-#   make bench | bench-kafka | fuzz MINUTES=N | docs | format | check-format | check-layers |
+#   make bench-kafka     the join beside a bare copy and Kafka Streams: docs/benchmarks.md (FULL=1: an hour)
+#   make bench | fuzz MINUTES=N | docs | format | check-format | check-layers |
 #        check-schemas | packages
 #   make install DESTDIR= PREFIX=/usr/local
 #

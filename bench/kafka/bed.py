@@ -164,7 +164,8 @@ class Bed:
     def peer(self, name: str, *args: str | int, deadline_s: float = 600) -> dict[str, Any]:
         """Runs one of our own clients and returns the JSON of its last line."""
         out = self.run(self.program(name), *map(str, args), deadline_s=deadline_s).out.read_text()
-        return json.loads(out.splitlines()[-1])
+        said: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return said
 
     def close(self) -> None:
         for running in self._started:
@@ -196,8 +197,8 @@ class Bed:
         return self.peer("read", self.bootstrap, *topics)
 
     def cat(self, prefix: str, topic: str, *options: str) -> Iterator[dict[str, Any]]:
-        command = [self.program("envelopectl"), "cat", "--bootstrap", self.bootstrap, "--topic-prefix", prefix, topic, *options]
-        with self.run(*command).out.open() as lines:
+        where = ["--bootstrap", self.bootstrap, "--topic-prefix", prefix]
+        with self.run(self.program("envelopectl"), "cat", *where, topic, *options).out.open() as lines:
             yield from map(json.loads, lines)
 
     def output_sizes(self, prefix: str) -> dict[str, int]:
@@ -226,8 +227,12 @@ def open_bed(directory: Path) -> Iterator[Bed]:
 
 
 def make_traffic(bed: Bed, envelopes: int, seed: int) -> tuple[Path, int]:
-    """A file of so many envelopes' events, and their number; raw records, which break the contract, left out."""
-    said = bed.run(bed.program("envelope-traffic"), "--envelopes", str(envelopes), "--seed", str(seed)).out
+    """A file of so many envelopes' events, and their number; raw records, which break the contract, left out.
+
+    They happen now: accounting would book days of grants that began long ago.
+    """
+    options = ["--envelopes", str(envelopes), "--seed", str(seed), "--start", "now", "--span", "10min"]
+    said = bed.run(bed.program("envelope-traffic"), *options).out
     events = bed.folder("events")
     with said.open() as lines, events.open("w") as kept:
         count = sum(1 for line in lines if not line.startswith('{"topic"') and kept.write(line))
@@ -240,8 +245,8 @@ def with_random_ids(events: Path) -> Path:
     named: dict[str, str] = {}
 
     def rename(match: re.Match[str]) -> str:
-        id_ = named.setdefault(match[1], str(uuid.UUID(bytes=uuid.uuid5(uuid.NAMESPACE_OID, match[1]).bytes, version=4)))
-        return f'"envelope_id":"{id_}"'
+        made = uuid.UUID(bytes=uuid.uuid5(uuid.NAMESPACE_OID, match[1]).bytes, version=4)
+        return f'"envelope_id":"{named.setdefault(match[1], str(made))}"'
 
     out.write_text(re.sub(r'"envelope_id":"([^"]*)"', rename, events.read_text()))
     return out

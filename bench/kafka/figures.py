@@ -52,7 +52,8 @@ class Table:
     def lines(self) -> list[str]:
         texts = [list(self.head), *([("" if c is None else str(c)) for c in row] for row in self.rows)]
         widths = [max(len(row[i]) for row in texts) for i in range(len(self.head))]
-        rows = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in texts]
+        padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in texts)
+        rows = [f"| {' | '.join(row)} |" for row in padded]
         rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
         note = [self.note, ""] if self.note else []
         return [f"## {self.title}", "", *note, rows[0], rule, *rows[1:], ""]
@@ -69,6 +70,10 @@ class Bars:
 
     def at_most(self, what: str, bar: float, found: Figure, unit: str = "") -> None:
         self._add(what, f"at most {bar:g}{unit}", found, found.middle <= bar)
+
+    def never_above(self, what: str, bar: float, found: Figure, unit: str = "") -> None:
+        """A promise for each time, not for the middle one."""
+        self._add(what, f"never above {bar:g}{unit}", found, max(found.values) <= bar)
 
     def _add(self, what: str, bar: str, found: Figure, met: bool) -> None:
         self.table.add(what, bar, found, "yes" if met else "**no**")

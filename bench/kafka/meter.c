@@ -5,9 +5,10 @@
 //   meter BOOTSTRAP FROM_PREFIX FIRST TO_PREFIX OUT_TOPIC RATE WARM_UP_SECONDS SECONDS PID...
 //
 // The events are those of the phase topics under FROM_PREFIX, by append time, from number FIRST
-// on, each written once; outputs name their input in the header `in`. Prints for each output, with no PID given,
-// the wall time in microseconds at which it was received, a line each; at last {"events",
-// "received", "p50_ms", "p99_ms", "max_ms", "cpu_us"}, of the SECONDS after the warm-up alone.
+// on, each written once; outputs name their input in the header `in`. Prints for each output,
+// with no PID given, the wall time in microseconds at which it was received, a line each; at
+// last {"events", "received", "p50_ms", "p99_ms", "max_ms", "cpu_us"}, of the SECONDS after the
+// warm-up alone.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -320,8 +321,9 @@ static void report(struct meter *m, int64_t first, int64_t last, int64_t cpu_us)
 
 int main(int argc, char **argv) {
   if (argc < 9) {
-    peer_die("usage", "meter BOOTSTRAP FROM_PREFIX FIRST TO_PREFIX OUT_TOPIC RATE WARM_UP_SECONDS "
-                      "SECONDS PID...");
+    peer_die("usage",
+             "meter BOOTSTRAP FROM_PREFIX FIRST TO_PREFIX OUT_TOPIC RATE WARM_UP_SECONDS "
+             "SECONDS PID...");
   }
   static struct meter m;
   m.bootstrap = argv[1];

@@ -8,6 +8,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cache
 from bed import COMMIT_MS, LIFECYCLE, PHASES, Bed, BenchError, Running, Usage
@@ -70,8 +71,11 @@ class Processor(System):
         return prefix
 
     def command(self, prefix: str, state: Path, instance: str = "one") -> list[str | Path]:
-        where = ["--bootstrap", self.bed.bootstrap, "--topic-prefix", prefix, "--group", f"{prefix}{self.program.name}"]
-        return [self.program, *where, "--instance", instance, "--state-dir", state, "--commit-interval", f"{COMMIT_MS}ms"]
+        group = f"{prefix}{self.program.name}"
+        return [
+            self.program, "--bootstrap", self.bed.bootstrap, "--topic-prefix", prefix, "--group", group,
+            "--instance", instance, "--state-dir", state, "--commit-interval", f"{COMMIT_MS}ms",
+        ]  # fmt: skip
 
     def work(self, prefix: str, out: str) -> Usage:
         running = [
@@ -91,10 +95,10 @@ class Processor(System):
         return running
 
 
-def wait_for_log(running: Running, message: str, deadline_s: float) -> dict:
+def wait_for_log(running: Running, message: str, deadline_s: float) -> dict[str, Any]:
     """The first log line that says so; an error if the process ends before."""
 
-    def found() -> dict | None:
+    def found() -> dict[str, Any] | None:
         running.look()
         ended = has_exited(running.process)
         line = next((line for line in running.logs() if line["message"] == message), None)
@@ -138,16 +142,16 @@ class Streams(System):
         commands, self._commands = os.pipe()
         self.jvm = bed.start(
             [
-                find_java(), f"-Xmx{STREAMS_HEAP}", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-                "-cp", f"{home}/classes:{home}/libs/*", "envelope.bench.Main",
-                bed.bootstrap, store, "uncached", str(COMMIT_MS),
+                find_java(), f"-Xmx{STREAMS_HEAP}", "-XX:+UseSerialGC",
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{home}/classes:{home}/libs/*",
+                "envelope.bench.Main", bed.bootstrap, store, str(COMMIT_MS),
             ],
             stdin=commands,
         )  # fmt: skip
         os.close(commands)
         self._answers = 0
 
-    def tell(self, *words: str | Path, deadline_s: float = 900) -> dict:
+    def tell(self, *words: str | Path, deadline_s: float = 900) -> dict[str, Any]:
         """Gives a command and waits for the answer."""
         os.write(self._commands, (" ".join(map(str, words)) + "\n").encode())
 
@@ -162,9 +166,10 @@ class Streams(System):
         line = wait_until(answer, deadline_s, f"{self.name} to {words[0]}")
         assert line is not None
         self._answers += 1
-        return json.loads(line)
+        told: dict[str, Any] = json.loads(line)
+        return told
 
-    def drain_into(self, prefix: str, out: str) -> dict:
+    def drain_into(self, prefix: str, out: str) -> dict[str, Any]:
         return self.tell("drain", f"{self.name}-{out}{prefix}", prefix, out, self.bed.folder("streams"))
 
     def work(self, prefix: str, out: str) -> Usage:

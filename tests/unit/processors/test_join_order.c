@@ -347,7 +347,7 @@ static void read_in_many_orders(uint64_t seed, const struct flavour *flavour) {
 }
 
 static void read_many_stories(const struct flavour *flavour, size_t stories) {
-  for (uint64_t seed = 1; seed <= stories; seed++) {
+  for (uint64_t seed = 1; seed <= (uint64_t)ee_tries((int)stories); seed++) {
     read_in_many_orders(seed * 7919 + flavour->events, flavour);
   }
 }

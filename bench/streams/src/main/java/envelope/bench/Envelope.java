@@ -19,8 +19,6 @@ import envelope.v1.Violation;
 import envelope.v1.ViolationKind;
 import envelope.v1.ViolationRef;
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HexFormat;
@@ -47,16 +45,10 @@ final class Envelope {
     final Lifecycle record;
     final List<Violation> found = new ArrayList<>();
     private final Phases phases;
-    private final MessageDigest sha256;
 
     Envelope(String id, Lifecycle known, Phases phases) {
         this.phases = phases;
         record = known != null ? known : empty(id);
-        try {
-            sha256 = MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException(e);
-        }
     }
 
     private static Lifecycle empty(String id) {
@@ -87,8 +79,8 @@ final class Envelope {
             return find(ViolationKind.admission_conflict, standing, at);
         }
         record.setAdmission(admission);
-        sha256.update(framed, Framing.HEAD, framed.length - Framing.HEAD);
-        record.setAdmissionSha256(new Sha256(sha256.digest()));
+        phases.sha256.update(framed, Framing.HEAD, framed.length - Framing.HEAD);
+        record.setAdmissionSha256(new Sha256(phases.sha256.digest()));
         record.getEvidence().add(0, at);
         for (Phases.Kind<?> kind : phases.all) moveForeign(kind, at);
         derive();
@@ -193,7 +185,8 @@ final class Envelope {
             quote(text.append(before), id);
             before = ',';
         }
-        return HexFormat.of().formatHex(sha256.digest(text.append("]]").toString().getBytes(StandardCharsets.UTF_8)));
+        byte[] bytes = text.append("]]").toString().getBytes(StandardCharsets.UTF_8);
+        return HexFormat.of().formatHex(phases.sha256.digest(bytes));
     }
 
     private static void quote(StringBuilder text, String id) {

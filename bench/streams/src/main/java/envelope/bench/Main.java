@@ -24,7 +24,7 @@ import org.apache.kafka.streams.StreamsConfig;
  * the first find it warm.
  *
  * <pre>
- *   Main BOOTSTRAP rocksdb|memory cached|uncached COMMIT_MS
+ *   Main BOOTSTRAP rocksdb|memory COMMIT_MS
  *
  *   drain ID FROM TO STATE_DIR     joins what is there; prints {"events", "seconds", "cpu_seconds"}
  *   start ID FROM TO STATE_DIR     begins to join; prints {"restore_seconds"} when it runs
@@ -39,20 +39,18 @@ public final class Main {
 
     private final String bootstrap;
     private final boolean inMemory;
-    private final boolean cached;
     private final String commitMs;
     private KafkaStreams running;
 
     private Main(String[] args) {
         bootstrap = args[0];
         inMemory = args[1].equals("memory");
-        cached = args[2].equals("cached");
-        commitMs = args[3];
+        commitMs = args[2];
     }
 
     public static void main(String[] args) throws Exception {
-        if (args.length != 4) {
-            System.err.println("usage: BOOTSTRAP rocksdb|memory cached|uncached COMMIT_MS");
+        if (args.length != 3) {
+            System.err.println("usage: BOOTSTRAP rocksdb|memory COMMIT_MS");
             System.exit(2);
         }
         Main main = new Main(args);
@@ -91,7 +89,7 @@ public final class Main {
         config.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, commitMs);
         config.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
         config.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
-        running = new KafkaStreams(Join.topology(from, to, inMemory, cached, processed), config);
+        running = new KafkaStreams(Join.topology(from, to, inMemory, processed), config);
         running.setUncaughtExceptionHandler(e -> {
             e.printStackTrace();
             Runtime.getRuntime().halt(1);

@@ -9,11 +9,17 @@ import envelope.v1.Lifecycle;
 import envelope.v1.Phase;
 import envelope.v1.Released;
 import envelope.v1.Resolved;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.List;
 import java.util.function.Function;
 import org.apache.avro.specific.SpecificRecord;
 
-/** What differs between phases: the class of an event and its lists in the lifecycle record. */
+/**
+ * What differs between phases: the class of an event and its lists in the lifecycle record.
+ *
+ * <p>One for each processor, with what it uses again for each record.
+ */
 final class Phases {
     /** How events of a type are read and where those of the envelope's tenant and of others go. */
     record Kind<T extends SpecificRecord>(
@@ -48,6 +54,15 @@ final class Phases {
             Annotation::getEventId, Annotation::getTenant, Annotation::getOccurredAt,
             Lifecycle::getAnnotations, ForeignEvents::getAnnotations);
     final List<Kind<?>> all = List.of(resolved, finalized, failed, released, annotation);
+    final MessageDigest sha256;
+
+    Phases() {
+        try {
+            sha256 = MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
 
     /** The kind of a topic's events, by its name after the prefix; null: admissions. */
     Kind<?> of(String topic) {
