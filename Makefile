@@ -8,6 +8,7 @@
 #   make check-unit      tests that need no broker (VALGRIND=1: each under valgrind)
 #   make check-system    tests against a real broker
 #   make simulate        SEEDS=N seeds of simulated trouble
+#   make faults          ROUNDS=N kills, and everything else that can happen on a real Kafka
 #   make mutants         deliberate mistakes, each of which simulator or unit tests must find
 #   make bench-kafka     the join beside a bare copy and Kafka Streams: docs/benchmarks.md (FULL=1: an hour)
 #   make bench | fuzz MINUTES=N | docs | format | check-format | check-layers |
@@ -32,6 +33,7 @@ PREFIX := /usr/local
 DESTDIR :=
 MINUTES := 10
 SEEDS := 20000
+ROUNDS := 20
 CFLAGS ?= -O2 -g
 
 comma := ,
@@ -144,7 +146,7 @@ c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) produ
   examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all simulate mutants broker-test check check-unit check-system check-layers check-headers check-install check-docs check-schemas \
+.PHONY: all simulate faults mutants broker-test check check-unit check-system check-layers check-headers check-install check-docs check-schemas \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs)
@@ -249,6 +251,9 @@ check-schemas: $(BIN)/envelopectl
 
 simulate: $(simulate)
 	$< --seeds $(SEEDS)
+
+faults: all
+	tests/faults/run --rounds $(ROUNDS)
 
 mutants:
 	tests/mutants/run

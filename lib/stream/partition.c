@@ -213,6 +213,14 @@ static bool wait_for_policy(struct ee_runtime *rt, struct partition *p,
   return true;
 }
 
+// A processor that returns false without a call on the step having failed had no memory, or
+// state that it cannot read.
+static void take_trouble(struct ee_runtime *rt, const struct ee_step *step) {
+  rt->trouble = step->err;
+  if (rt->trouble.text[0] != '\0') return;
+  ee_err_set(&rt->trouble, "the step has failed: no memory, or the stored state cannot be read");
+}
+
 enum stepped { STEPPED, STEP_WAITS, STEP_FAILED };
 
 static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
@@ -236,7 +244,7 @@ static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum e
   if (done) {
     advance(rt, p, topic);
   } else {
-    rt->trouble = step.err;
+    take_trouble(rt, &step);
     ee_err_prefix(&rt->trouble, "%s partition %d offset %lld", ee_topics[topic].name,
                   (int)p->number, (long long)message->offset);
   }
@@ -359,7 +367,7 @@ static int apply_tick(struct ee_runtime *rt, struct partition *p, int most) {
   }
   if (good && !found) good = finish_tick(&step, p);
   ee_arena_clear(&rt->arena);
-  if (!good) rt->trouble = step.err;
+  if (!good) take_trouble(rt, &step);
   return good ? woken + !found : -1;
 }
 
