@@ -280,7 +280,12 @@ def _restore_streams(
     add(f"{streams.name}: join of one admission each, us/event", f"{told['cpu_seconds'] / count * 1e6:.2f}", "cold")
     shutil.rmtree(state, ignore_errors=True)  # the store in memory has none
     told = streams.tell("start", name, prefix, out, state)
-    add(f"{streams.name}: store deleted, s until it runs", f"{told['restore_seconds']:.1f}", None)
+    seconds = told["restore_seconds"]
+    add(
+        f"{streams.name}: store deleted: restored records/s",
+        f"{told['restored'] / seconds:,.0f}",
+        f"in {seconds:.1f} s",
+    )
     streams.close()
     used = streams.jvm.usage
     add(f"{streams.name}: peak MiB meanwhile", mib([used.resident]), f"private {mib([used.private])}")

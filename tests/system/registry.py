@@ -49,9 +49,8 @@ class Registry:
             "APICURIO_KAFKASQL_TOPIC": topic,
             "APICURIO_KAFKASQL_SNAPSHOTS_TOPIC": f"{topic}-snapshots",
             "APICURIO_EVENTS_KAFKA_TOPIC": f"{topic}-events",
-            # it waits this long for the end of its topic: 5 s by default
-            "APICURIO_KAFKASQL_CONSUMER_POLL_TIMEOUT": "100",
         }
+        self._was_started = False
 
     def __enter__(self) -> Registry:
         try:
@@ -69,9 +68,14 @@ class Registry:
         jars = sorted(self._home.glob("*-runner.jar"))
         if len(jars) != 1:
             raise RegistryError(f"no registry in {self._home}: remove it and run tests/system/prepare registry")
+        # It takes a poll that brings nothing for the end of its topic, and answers from there: as short as
+        # it likes over an empty topic, its own default where schemas must be read again.
+        patience_ms = "5000" if self._was_started else "100"
+        environment = {**self._env, "APICURIO_KAFKASQL_CONSUMER_POLL_TIMEOUT": patience_ms}
+        self._was_started = True
         with self.log.open("ab") as log:
             command = [find_java(), "-Xmx384m", *QUICK_JVM, f"-Djava.io.tmpdir={self.log.parent}", "-jar", str(jars[0])]
-            self._process = spawn(command, env=self._env, cwd=self.log.parent, stdout=log, stderr=subprocess.STDOUT)
+            self._process = spawn(command, env=environment, cwd=self.log.parent, stdout=log, stderr=subprocess.STDOUT)
         wait_until(self._answers, deadline_s, f"the registry ready, see {self.log}", 0.05)
 
     def _answers(self) -> bool:
