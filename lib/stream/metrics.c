@@ -64,6 +64,8 @@ static void work(const struct ee_metrics *metrics, struct ee_buf *out) {
          (int64_t)metrics->ticks_applied);
   single(out, metrics, "checkpoints_total", "counter", "Checkpoints of the state store.",
          (int64_t)metrics->checkpoints);
+  single(out, metrics, "checkpoints_failed_total", "counter",
+         "Checkpoints that the disk did not take.", (int64_t)metrics->checkpoints_failed);
   single(out, metrics, "restored_records_total", "counter", "Changelog records read to restore.",
          (int64_t)metrics->restored_records);
   head(out, "waits_total", "counter", "Turns in which a partition waited.");

@@ -27,6 +27,7 @@ struct ee_metrics {
   uint64_t rebalances;
   uint64_t ticks_applied;
   uint64_t checkpoints;
+  uint64_t checkpoints_failed;
   uint64_t restored_records;
   uint64_t waits_registry;  // turns in which a partition waited, by why
   uint64_t waits_policy;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Changelogs into the store: from the checkpoint, or from their start, up to the high
-// watermark that was seen after earlier producers had been fenced.
+// watermark that was seen after earlier producers had been fenced. What has been read goes to
+// disk as it grows: memory stays bounded, and a restore that is cut short goes on from there.
+#include <stdlib.h>
+
 #include "stream/runtime_impl.h"
 
 static struct ee_tp changelog_tp(const struct ee_runtime *rt, const struct partition *p,
@@ -76,10 +79,51 @@ static bool not_ours(struct ee_runtime *rt, const struct ee_message *message) {
                     (long long)message->offset);
 }
 
+// How far the store has a partition's changelogs. False: not known before the first record of
+// each; what is written without it is read again.
+static bool list_progress(const struct ee_runtime *rt, const struct partition *p,
+                          struct ee_store_checkpoint *out) {
+  *out = (struct ee_store_checkpoint){.partition = p->number};
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    const struct changelog_restore *restore = &p->changelogs[i];
+    if (restore->reading && restore->from < 0) return false;
+    out->offsets[i] = restore->reading ? restore->from : restore->end;
+  }
+  return true;
+}
+
+static bool write_progress(struct ee_runtime *rt) {
+  struct ee_store_checkpoint *checkpoints = calloc(rt->partition_count + 1, sizeof *checkpoints);
+  size_t count = 0;
+  if (checkpoints == NULL) return ee_err_set(&rt->undone, "no memory to restore state");
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    const struct partition *p = rt->partitions[i];
+    if (p == NULL || p->state != PARTITION_RESTORING) continue;
+    if (list_progress(rt, p, &checkpoints[count])) count++;
+  }
+  bool done = store_write(rt, checkpoints, count);
+  free(checkpoints);
+  return done;
+}
+
+// Reads on from here later: the registry is away, or the disk has no room.
+static void stall(struct ee_runtime *rt, struct changelog_restore *restore,
+                  const struct ee_message *message) {
+  restore->stalled = true;
+  restore->from = message->offset;
+  rt->broker->ops->read_stop(rt->broker, message->tp);
+}
+
 bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changelog,
                      const struct ee_message *message) {
   struct changelog_restore *restore = &p->changelogs[changelog];
   if (!restore->reading || restore->stalled) return true;
+  if (ee_store_pending_bytes(rt->store) >= rt->settings.checkpoint_bytes && !write_progress(rt)) {
+    rt->retry_at_ms = rt->now_ms + RETRY_MS;
+    rt->trouble = rt->undone;
+    stall(rt, restore, message);
+    return !ee_store_corrupt(rt->store);
+  }
   if (message->key.data == NULL) return refused(rt, message, "missing_field", "no key");
   if (p->unread) return not_ours(rt, message);
   void *record = NULL;
@@ -88,15 +132,14 @@ bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changel
   enum intake intake = INTAKE_STEP;
   if (message->value.data != NULL) intake = intake_decode(rt, message, &record, &avro, &fault);
   bool good = true;
-  if (intake == INTAKE_WAIT) {  // the registry is away: read on from here later
-    restore->stalled = true;
-    restore->from = message->offset;
-    rt->broker->ops->read_stop(rt->broker, message->tp);
+  if (intake == INTAKE_WAIT) {
+    stall(rt, restore, message);
     ee_err_set(&rt->trouble, "%s", fault.detail);
   } else if (intake == INTAKE_REFUSED) {
     good = refused(rt, message, ee_reason_name(fault.reason), fault.detail);
   } else {
     good = put(rt, p, changelog, message, record);
+    restore->from = message->offset + 1;
     rt->metrics->restored_records++;
   }
   ee_arena_clear(&rt->arena);

@@ -48,10 +48,10 @@ struct input_position {
 enum partition_state { PARTITION_RESTORING, PARTITION_RUNNING };
 
 struct changelog_restore {
-  int64_t from;  // first offset to read
+  int64_t from;  // next offset to read; EE_OFFSET_EARLIEST: nothing was read yet
   int64_t end;   // high watermark to reach
   bool reading;
-  bool stalled;  // reading goes on at `from` when the registry answers
+  bool stalled;  // reading goes on at `from` when the registry answers or the disk has room
 };
 
 struct partition {
@@ -163,6 +163,7 @@ struct ee_runtime {
   struct ee_err err;      // why it failed
   struct ee_err trouble;  // why the last thing that is tried again did not go; empty: it went
   struct ee_err unsaid;   // a trouble that is to be logged
+  struct ee_err undone;   // why the disk did not take the last checkpoint; empty: it did
   bool is_input[EE_TOPIC_COUNT];
 
   struct ee_topic_state topics[EE_TOPIC_COUNT];
@@ -297,6 +298,10 @@ enum ee_outcome_class output_send(struct ee_runtime *rt, struct output_list *lis
                                   struct ee_err *err);
 
 // transaction.c
+// Writes what is committed, and how far it goes. Until the disk takes it nothing is stepped:
+// memory would grow without a bound.
+bool store_write(struct ee_runtime *rt, const struct ee_store_checkpoint *checkpoints,
+                 size_t count);
 void transaction_note(struct ee_runtime *rt);  // a step is about to happen
 bool transaction_may_step(const struct ee_runtime *rt);
 void transaction_turn(struct ee_runtime *rt);

@@ -5,10 +5,16 @@
 
 #include "stream/runtime_impl.h"
 
+// Or failing, or away.
+static bool disk_full(const struct ee_runtime *rt) {
+  return rt->undone.text[0] != '\0';
+}
+
 bool transaction_may_step(const struct ee_runtime *rt) {
   return rt->transaction != TRANSACTION_ABORTING && rt->transaction != TRANSACTION_RENEWING &&
-         !rt->batch_spoiled && !rt->revoking && !rt->stopping && rt->now_ms >= rt->step_after_ms &&
-         rt->batch_records < BATCH_RECORDS_MAX && !output_full(rt);
+         !rt->batch_spoiled && !rt->revoking && !rt->stopping && !disk_full(rt) &&
+         rt->now_ms >= rt->step_after_ms && rt->batch_records < BATCH_RECORDS_MAX &&
+         !output_full(rt);
 }
 
 void transaction_note(struct ee_runtime *rt) {
@@ -94,9 +100,9 @@ static bool send(struct ee_runtime *rt, struct output_list *list) {
   return false;
 }
 
-// At the end, a checkpoint's proof is a commit that commits nothing new.
+// Where nothing is stepped, a checkpoint's proof is a commit that commits nothing new.
 static bool wants_proof(const struct ee_runtime *rt) {
-  return rt->stopping && rt->checkpoint_answered && rt->batch_records == 0;
+  return (rt->stopping || disk_full(rt)) && rt->checkpoint_answered && rt->batch_records == 0;
 }
 
 static bool batch_due(const struct ee_runtime *rt) {
@@ -179,6 +185,19 @@ void transaction_turn(struct ee_runtime *rt) {
   }
 }
 
+bool store_write(struct ee_runtime *rt, const struct ee_store_checkpoint *checkpoints,
+                 size_t count) {
+  if (ee_store_checkpoint(rt->store, checkpoints, count, rt->wall_ms, &rt->undone)) {
+    rt->undone.text[0] = '\0';
+    rt->metrics->checkpoints++;
+    return true;
+  }
+  rt->metrics->checkpoints_failed++;
+  ee_log(EE_ERROR, "state was not written to disk; nothing is read until it is",
+         EE_LOG_WITH(EE_LOG_S("why", ee_str(rt->undone.text))));
+  return false;
+}
+
 // By a commit that was begun after the answer and has succeeded: the partitions were ours when
 // the ends were looked up, and what lies below them is ours or was read at the assignment. An
 // instance that was frozen, and is not yet told that others have taken over, gets no such
@@ -195,12 +214,7 @@ static void write_checkpoint(struct ee_runtime *rt) {
     for (size_t j = 0; j < per; j++)
       checkpoints[i].offsets[j] = rt->checkpoint_offsets[i * per + j].offset;
   }
-  if (ee_store_checkpoint(rt->store, checkpoints, count, rt->wall_ms, &rt->trouble)) {
-    rt->metrics->checkpoints++;
-  } else {
-    ee_log(EE_ERROR, "state was not written to disk; tried again",
-           EE_LOG_WITH(EE_LOG_S("why", ee_str(rt->trouble.text))));
-  }
+  store_write(rt, checkpoints, count);
   free(checkpoints);
 }
 
@@ -272,11 +286,14 @@ static bool list_changelogs(struct ee_runtime *rt) {
 
 void checkpoint_turn(struct ee_runtime *rt) {
   int64_t pending = ee_store_pending_bytes(rt->store);
+  if (pending == 0) rt->undone.text[0] = '\0';
   if (pending == 0 || rt->checkpoint_operation.pending || rt->checkpoint_answered) return;
   if (rt->checkpoint_given_up) return;
   if (rt->transaction != TRANSACTION_NONE && rt->transaction != TRANSACTION_OPEN) return;
-  bool due = rt->now_ms - rt->checkpointed_ms >= rt->settings.checkpoint_interval_ms ||
-             pending >= rt->settings.checkpoint_bytes || rt->stopping;
+  int64_t age_ms = rt->now_ms - rt->checkpointed_ms;
+  bool due = age_ms >= rt->settings.checkpoint_interval_ms || rt->stopping ||
+             pending >= rt->settings.checkpoint_bytes;
+  if (disk_full(rt) && !rt->stopping) due = age_ms >= RETRY_MS;
   if (!due || rt->partition_count == 0 || !list_changelogs(rt)) return;
   rt->checkpoint_operation.isolation = EE_READ_COMMITTED;
   runtime_begin(rt, &rt->checkpoint_operation, EE_OP_END, rt->checkpoint_offsets,

@@ -39,6 +39,7 @@ class Registry:
         """The Confluent protocol: what --schema-registry takes."""
         self.native_url = f"{base}/registry/v3"
         """Its own protocol: what its Java serializers take."""
+        self._ready_url = f"http://127.0.0.1:{self._port.number}/health/ready"
         topic = f"registry-{uuid.uuid4().hex[:8]}"
         self._env = {
             "QUARKUS_HTTP_HOST": "127.0.0.1",
@@ -64,7 +65,7 @@ class Registry:
         self.close()
 
     def start(self, deadline_s: float = 90) -> None:
-        """Starts it and waits until it answers."""
+        """Starts it and waits until it has read what it has kept: before, it answers as if that were nothing."""
         jars = sorted(self._home.glob("*-runner.jar"))
         if len(jars) != 1:
             raise RegistryError(f"no registry in {self._home}: remove it and run tests/system/prepare registry")
@@ -76,12 +77,12 @@ class Registry:
         with self.log.open("ab") as log:
             command = [find_java(), "-Xmx384m", *QUICK_JVM, f"-Djava.io.tmpdir={self.log.parent}", "-jar", str(jars[0])]
             self._process = spawn(command, env=environment, cwd=self.log.parent, stdout=log, stderr=subprocess.STDOUT)
-        wait_until(self._answers, deadline_s, f"the registry ready, see {self.log}", 0.05)
+        wait_until(self._is_ready, deadline_s, f"the registry ready, see {self.log}", 0.05)
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         self._require_running()
         try:
-            with urllib.request.urlopen(f"{self.url}/subjects", timeout=2) as answer:
+            with urllib.request.urlopen(self._ready_url, timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -121,7 +121,7 @@ void rig_start_group(struct rig *rig, const char *group) {
                                     .memory_bytes = (int64_t)RIG_LIMIT,
                                     .format = 1,
                                     .changelog_count = rig->processor.ops->changelog_count};
-  assert_true(ee_store_open(&store, &rig->store, &emptied, &rig->err));
+  if (!ee_store_open(&store, &rig->store, &emptied, &rig->err)) fail_msg("%s", rig->err.text);
   const char *instance = rig->instance == NULL ? "one" : rig->instance;
   assert_true(ee_embedded_broker_new(rig->cluster, group, instance, &rig->broker, &rig->err));
   faulty_broker_init(&rig->faulty, rig->broker);
