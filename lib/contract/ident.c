@@ -3,8 +3,8 @@
 #include "contract/ident.h"
 
 #include <jansson.h>
-#include <pthread.h>
 #include <nettle/sha2.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/random.h>
