@@ -208,6 +208,7 @@ static void reading_turn(struct ee_runtime *rt) {
     if (p == NULL || p->state != PARTITION_RESTORING) continue;
     if (!restore_done(rt, p)) return;
   }
+  if (!restore_written(rt)) return;
   if (rt->ops->uses_policy && !rt->policy.complete) return;
   start_partitions(rt);
 }

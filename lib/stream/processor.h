@@ -86,10 +86,10 @@ struct ee_processor_ops {
   // beyond that clock, or (bounded work) after making progress.
   bool (*wake)(void *self, struct ee_step *step, const struct ee_tick_view *tick, uint8_t changelog,
                struct ee_bytes key, struct ee_bytes value);
-  // The wake_at that belongs to a value, so that a restore knows it. clock: as
+  // The wake_at that belongs to a record of a changelog, so that a restore knows it. clock: as
   // ee_step_clock, or INT64_MIN while the restore has not come to it: then the least time
   // that may still have to be judged. Judging again must be harmless.
-  int64_t (*wake_at)(void *self, uint8_t changelog, struct ee_bytes key, struct ee_bytes value,
+  int64_t (*wake_at)(void *self, uint8_t changelog, struct ee_bytes key, const void *record,
                      int64_t clock, struct ee_arena *arena);
 };
 

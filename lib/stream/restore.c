@@ -56,7 +56,7 @@ static bool put(struct ee_runtime *rt, struct partition *p, uint8_t changelog,
   if (rt->value.failed) return ee_err_set(&rt->trouble, "no memory to restore state");
   struct ee_bytes value = ee_buf_bytes(&rt->value);
   int64_t wake_at =
-      rt->ops->wake_at(rt->processor->self, changelog, key.key, value, p->clock, &rt->arena);
+      rt->ops->wake_at(rt->processor->self, changelog, key.key, record, p->clock, &rt->arena);
   return ee_store_restore(rt->store, key, value, wake_at, &rt->trouble);
 }
 
@@ -160,6 +160,12 @@ static bool changelog_done(struct ee_runtime *rt, struct partition *p, size_t ch
   rt->broker->ops->read_stop(rt->broker, tp);
   restore->reading = false;
   return true;
+}
+
+bool restore_written(struct ee_runtime *rt) {
+  if (ee_store_pending_bytes(rt->store) == 0 || write_progress(rt)) return true;
+  rt->retry_at_ms = rt->now_ms + RETRY_MS;
+  return false;
 }
 
 bool restore_done(struct ee_runtime *rt, struct partition *p) {

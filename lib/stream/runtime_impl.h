@@ -249,6 +249,8 @@ bool restore_begin(struct ee_runtime *rt, struct partition *p);
 bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changelog,
                      const struct ee_message *message);
 bool restore_done(struct ee_runtime *rt, struct partition *p);
+// What all partitions have restored is on disk, and they may be stepped; false: later.
+bool restore_written(struct ee_runtime *rt);
 void restore_stop(struct ee_runtime *rt, struct partition *p);
 
 // intake.c

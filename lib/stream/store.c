@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "stream/store_batch.h"
 #include "stream/store_disk.h"
 #include "stream/store_due.h"
 #include "stream/store_session.h"
@@ -18,6 +19,7 @@
 
 struct ee_store {
   struct ee_set set;
+  struct ee_batch restored;
   struct ee_disk *disk;  // owned; NULL: in memory only
   char *directory;       // owned
   int lock_fd;
@@ -74,6 +76,7 @@ bool ee_store_open(const struct ee_store_settings *settings, struct ee_store **r
   store->memory_bytes = settings->memory_bytes < 0 ? 0 : (size_t)settings->memory_bytes;
   store->format = settings->format;
   store->changelog_count = settings->changelog_count;
+  ee_batch_init(&store->restored);
   bool ok = ee_set_init(&store->set, settings->directory != NULL);
   if (ok && settings->directory != NULL) {
     ok = (store->directory = strdup(settings->directory)) != NULL;
@@ -97,6 +100,7 @@ void ee_store_close(struct ee_store *store) {
   if (ee_disk_close(store->disk)) ee_session_closed(store->directory, NULL);
   if (corrupt) ee_session_corrupt(store->directory, NULL);
   ee_set_release(&store->set);
+  ee_batch_release(&store->restored);
   if (store->lock_fd >= 0) close(store->lock_fd);
   free(store->directory);
   free(store);
@@ -166,14 +170,16 @@ bool ee_store_get(struct ee_store *store, struct ee_store_key key, struct ee_byt
   return true;
 }
 
+static bool check_value(struct ee_bytes value, struct ee_err *err) {
+  if (value.size <= EE_STORE_VALUE_MAX) return true;
+  return ee_err_set(err, "a value of %zu bytes is larger than the %zu that the store allows",
+                    value.size, EE_STORE_VALUE_MAX);
+}
+
 static bool put(struct ee_store *store, enum ee_layer layer, struct ee_store_key key,
                 struct ee_bytes value, int64_t wake_at, struct ee_err *err) {
   struct ee_packed packed;
-  if (!pack(store, key, &packed, err)) return false;
-  if (value.size > EE_STORE_VALUE_MAX) {
-    return ee_err_set(err, "a value of %zu bytes is larger than the %zu that the store allows",
-                      value.size, EE_STORE_VALUE_MAX);
-  }
+  if (!pack(store, key, &packed, err) || !check_value(value, err)) return false;
   size_t room =
       store->set.memory < store->memory_bytes ? store->memory_bytes - store->set.memory : 0;
   if (store->disk == NULL && value.size > room) {
@@ -194,7 +200,13 @@ bool ee_store_put(struct ee_store *store, struct ee_store_key key, struct ee_byt
 
 bool ee_store_restore(struct ee_store *store, struct ee_store_key key, struct ee_bytes value,
                       int64_t wake_at, struct ee_err *err) {
-  return put(store, EE_LAYER_COMMITTED, key, value, wake_at, err);
+  struct ee_packed packed;
+  if (!pack(store, key, &packed, err) || !check_value(value, err)) return false;
+  // What memory has of the key from before would hide the disk's.
+  if (store->disk == NULL || (store->set.count > 0 && ee_set_find(&store->set, &packed) != NULL)) {
+    return put(store, EE_LAYER_COMMITTED, key, value, wake_at, err);
+  }
+  return ee_batch_add(&store->restored, &packed, value, wake_at) || ee_err_set(err, "no memory");
 }
 
 // ---- What is due: the lesser of memory's least and the disk's least that memory does
@@ -302,7 +314,7 @@ void ee_store_abort(struct ee_store *store) {
 // ---- Checkpoints.
 
 int64_t ee_store_pending_bytes(const struct ee_store *store) {
-  return (int64_t)store->set.pending;
+  return (int64_t)(store->set.pending + store->restored.bytes.size);
 }
 
 bool ee_store_checkpoint(struct ee_store *store, const struct ee_store_checkpoint *checkpoints,
@@ -315,8 +327,11 @@ bool ee_store_checkpoint(struct ee_store *store, const struct ee_store_checkpoin
     if (!pack(store, key, &unused, err)) return false;
   }
   const struct ee_entry *changes = ee_set_sort_pending(&store->set);
-  if (!ee_disk_write(store->disk, changes, checkpoints, count, wall_ms, err)) return false;
+  if (!ee_disk_write(store->disk, &store->restored, changes, checkpoints, count, wall_ms, err)) {
+    return false;
+  }
   ee_set_cleaned(&store->set);
+  ee_batch_clear(&store->restored);
   ee_disk_give_back(store->disk);
   shed(store, SHED_ROUNDS * store->set.bucket_count);
   return true;
@@ -362,6 +377,7 @@ static bool start_over(struct ee_store *store, struct ee_err *err) {
 bool ee_store_drop(struct ee_store *store, int32_t partition, bool erase, struct ee_err *err) {
   if (partition < 0 || partition > PARTITION_MOST) return true;
   ee_set_drop(&store->set, partition);
+  ee_batch_drop(&store->restored, partition);
   if (ee_store_corrupt(store)) return !holds_nothing(&store->set) || start_over(store, err);
   if (!erase || store->disk == NULL) return true;
   return ee_disk_erase(store->disk, partition, err);
@@ -369,7 +385,7 @@ bool ee_store_drop(struct ee_store *store, int32_t partition, bool erase, struct
 
 struct ee_store_size ee_store_size(const struct ee_store *store) {
   return (struct ee_store_size){
-      .memory_bytes = (int64_t)store->set.memory,
+      .memory_bytes = (int64_t)(store->set.memory + ee_batch_memory(&store->restored)),
       .disk_bytes = store->disk == NULL ? 0 : ee_disk_bytes(store->disk),
       .keys = (int64_t)store->set.count,
   };

@@ -78,7 +78,8 @@ bool ee_store_put(struct ee_store *store, struct ee_store_key key, struct ee_byt
 bool ee_store_due(struct ee_store *store, int32_t partition, int64_t clock,
                   struct ee_store_key *ret, bool *ret_found, struct ee_err *err);
 
-// Straight into the committed layer: what a changelog says during a restore.
+// What a changelog says during a restore: on its way to the disk, where there is one. The
+// partition is neither read nor put to before the next checkpoint. False: as ee_store_put.
 bool ee_store_restore(struct ee_store *store, struct ee_store_key key, struct ee_bytes value,
                       int64_t wake_at, struct ee_err *err);
 
@@ -92,11 +93,12 @@ void ee_store_seal(struct ee_store *store);
 void ee_store_commit(struct ee_store *store);  // sealed becomes committed
 void ee_store_abort(struct ee_store *store);   // open and sealed are thrown away
 
-// Bytes of committed changes that no checkpoint has written yet.
+// Bytes of committed changes, and of what is being restored, that no checkpoint has written
+// yet.
 int64_t ee_store_pending_bytes(const struct ee_store *store);
-// Writes all committed changes and, for each of these partitions, the changelog offsets
-// that the committed layer stands for (all records below them are in it). One LMDB
-// transaction. Then sheds clean values beyond memory_bytes.
+// Writes all committed changes, what is being restored and, for each of these partitions, the
+// changelog offsets that the committed layer stands for (all records below them are in it). One
+// LMDB transaction. Then sheds clean values beyond memory_bytes.
 struct ee_store_checkpoint {
   int32_t partition;
   int64_t offsets[EE_CHANGELOGS_MAX];

@@ -14,6 +14,7 @@
 #ifndef EE_STREAM_STORE_DISK_H
 #define EE_STREAM_STORE_DISK_H
 
+#include "stream/store_batch.h"
 #include "stream/store_set.h"
 
 struct ee_disk;
@@ -42,11 +43,12 @@ bool ee_disk_due_seek(struct ee_disk *disk, int32_t partition, const struct ee_d
 bool ee_disk_due_next(struct ee_disk *disk, int32_t partition, struct ee_due_key *ret,
                       struct ee_err *err);
 
-// Writes the entries' committed values (a list by next[EE_LAYER_COMMITTED]) and the
-// checkpoints in one transaction: all of it or, on false, nothing.
-bool ee_disk_write(struct ee_disk *disk, const struct ee_entry *changes,
-                   const struct ee_store_checkpoint *checkpoints, size_t count, int64_t wall_ms,
-                   struct ee_err *err);
+// Writes the batch, the entries' committed values (a list by
+// next[EE_LAYER_COMMITTED]) and the checkpoints in one transaction: all of it or, on false,
+// nothing.
+bool ee_disk_write(struct ee_disk *disk, const struct ee_batch *batch,
+                   const struct ee_entry *changes, const struct ee_store_checkpoint *checkpoints,
+                   size_t count, int64_t wall_ms, struct ee_err *err);
 // *ret_found false: the partition has no checkpoint.
 bool ee_disk_checkpoint_of(struct ee_disk *disk, int32_t partition,
                            int64_t offsets[EE_CHANGELOGS_MAX], int64_t *ret_wall_ms,

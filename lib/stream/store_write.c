@@ -43,6 +43,7 @@ static bool write_all(struct ee_disk *disk, write_fn *write, void *context, stru
 // ---- A checkpoint.
 
 struct checkpoint {
+  const struct ee_batch *batch;
   const struct ee_entry *changes;
   const struct ee_store_checkpoint *checkpoints;
   size_t count;
@@ -88,19 +89,36 @@ static int put_row(struct ee_disk *disk, MDB_txn *txn, enum ee_db db, MDB_val ke
   return code;
 }
 
-static int write_entry(struct ee_disk *disk, MDB_txn *txn, const struct ee_entry *entry) {
-  const struct ee_version *version = entry->version[EE_LAYER_COMMITTED];
-  MDB_val key = ee_val(entry->key, entry->key_size);
-  int64_t wake_at = version->present ? version->wake_at : EE_NEVER, old;
+// value data NULL: the key has none.
+static int write_value(struct ee_disk *disk, MDB_txn *txn, MDB_val key, struct ee_bytes value,
+                       int64_t wake_at) {
+  int64_t old;
   bool exists;
+  if (value.data == NULL) wake_at = EE_NEVER;
   int code = old_wake_at(disk, txn, key, &exists, &old);
   if (code == 0 && old != EE_NEVER && old != wake_at) code = delete_due(disk, txn, key, old);
   if (code == 0 && wake_at != EE_NEVER && old != wake_at) code = put_due(disk, txn, key, wake_at);
   if (code != 0) return code;
-  if (version->present) {
-    return put_row(disk, txn, EE_DB_STATE, key, wake_at, ee_bytes(version->data, version->size));
-  }
+  if (value.data != NULL) return put_row(disk, txn, EE_DB_STATE, key, wake_at, value);
   return exists ? mdb_del(txn, disk->dbs[EE_DB_STATE], &key, NULL) : 0;
+}
+
+static int write_entry(struct ee_disk *disk, MDB_txn *txn, const struct ee_entry *entry) {
+  const struct ee_version *version = entry->version[EE_LAYER_COMMITTED];
+  struct ee_bytes value = {0};
+  if (version->present) value = ee_bytes(version->data, version->size);
+  return write_value(disk, txn, ee_val(entry->key, entry->key_size), value, version->wake_at);
+}
+
+static int write_batch(struct ee_disk *disk, MDB_txn *txn, const struct ee_batch *batch) {
+  int code = 0;
+  for (size_t i = 0; i < batch->count && code == 0; i++) {
+    const struct ee_batch_row *row = &batch->rows[i];
+    struct ee_bytes key = ee_batch_key(batch, row);
+    code = write_value(disk, txn, ee_val(key.data, key.size), ee_batch_value(batch, row),
+                       row->wake_at);
+  }
+  return code;
 }
 
 static int write_offsets(struct ee_disk *disk, MDB_txn *txn,
@@ -116,7 +134,7 @@ static int write_offsets(struct ee_disk *disk, MDB_txn *txn,
 
 static int write_checkpoint(struct ee_disk *disk, MDB_txn *txn, void *context) {
   const struct checkpoint *all = context;
-  int code = 0;
+  int code = write_batch(disk, txn, all->batch);
   const struct ee_entry *entry = all->changes;
   for (; entry != NULL && code == 0; entry = entry->next[EE_LAYER_COMMITTED]) {
     code = write_entry(disk, txn, entry);
@@ -127,11 +145,14 @@ static int write_checkpoint(struct ee_disk *disk, MDB_txn *txn, void *context) {
   return code;
 }
 
-bool ee_disk_write(struct ee_disk *disk, const struct ee_entry *changes,
-                   const struct ee_store_checkpoint *checkpoints, size_t count, int64_t wall_ms,
-                   struct ee_err *err) {
-  struct checkpoint all = {
-      .changes = changes, .checkpoints = checkpoints, .count = count, .wall_ms = wall_ms};
+bool ee_disk_write(struct ee_disk *disk, const struct ee_batch *batch,
+                   const struct ee_entry *changes, const struct ee_store_checkpoint *checkpoints,
+                   size_t count, int64_t wall_ms, struct ee_err *err) {
+  struct checkpoint all = {.batch = batch,
+                           .changes = changes,
+                           .checkpoints = checkpoints,
+                           .count = count,
+                           .wall_ms = wall_ms};
   return write_all(disk, write_checkpoint, &all, err);
 }
 

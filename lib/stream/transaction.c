@@ -286,6 +286,10 @@ static bool list_changelogs(struct ee_runtime *rt) {
 
 void checkpoint_turn(struct ee_runtime *rt) {
   int64_t pending = ee_store_pending_bytes(rt->store);
+  if (rt->assignment != ASSIGNMENT_IDLE) {  // a restore writes what it reads
+    rt->checkpoint_given_up = rt->stopping;
+    return;
+  }
   if (pending == 0) rt->undone.text[0] = '\0';
   if (pending == 0 || rt->checkpoint_operation.pending || rt->checkpoint_answered) return;
   if (rt->checkpoint_given_up) return;

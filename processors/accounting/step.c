@@ -158,17 +158,18 @@ static bool accounting_wake(void *self, struct ee_step *step, const struct ee_ti
   return wake_envelope(&work, tick->clock, key, value);
 }
 
-// Facts that cannot be read for want of memory are looked at again by the next tick, whose
+// Facts that cannot be weighed for want of memory are looked at again by the next tick, whose
 // wake can report it.
 static int64_t accounting_wake_at(void *self, uint8_t changelog, struct ee_bytes key,
-                                  struct ee_bytes value, int64_t clock, struct ee_arena *arena) {
+                                  const void *record, int64_t clock, struct ee_arena *arena) {
   (void)self;
   (void)key;
   (void)clock;
-  if (changelog != STATE || value.data == NULL) return EE_NEVER;
-  struct ee_accounting_envelope facts;
+  if (changelog != STATE) return EE_NEVER;
+  const struct ee_accounting_state *state = record;
   struct ee_due due;
-  if (!ee_facts_read(value, arena, &facts) || !ee_due_make(&facts, arena, &due)) return INT64_MIN;
+  if (state->envelope == NULL) return EE_NEVER;
+  if (!ee_due_make(state->envelope, arena, &due)) return INT64_MIN;
   return ee_due_wake_at(&due);
 }
 

@@ -238,16 +238,13 @@ static bool governance_wake(void *self, struct ee_step *step, const struct ee_ti
 }
 
 static int64_t governance_wake_at(void *self, uint8_t changelog, struct ee_bytes key,
-                                  struct ee_bytes value, int64_t clock, struct ee_arena *arena) {
-  struct ee_governance_state state;
-  const struct ee_plan *plan = ee_plan_own(&ee_governance_state_type);
+                                  const void *record, int64_t clock, struct ee_arena *arena) {
+  const struct ee_governance_state *state = record;
   (void)changelog;
   (void)key;
-  if (value.data == NULL || plan == NULL || !ee_decode(plan, value, arena, &state, NULL)) {
-    return EE_NEVER;
-  }
-  if (state.envelope == NULL || state.envelope->admission == NULL) return EE_NEVER;
-  return ee_obligations_wake_at(state.envelope, grace_of(self), clock);
+  (void)arena;
+  if (state->envelope == NULL || state->envelope->admission == NULL) return EE_NEVER;
+  return ee_obligations_wake_at(state->envelope, grace_of(self), clock);
 }
 
 struct ee_processor ee_governance_processor(const struct ee_governance_settings *settings) {

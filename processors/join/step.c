@@ -285,25 +285,20 @@ static bool wake(void *self, struct ee_step *s, const struct ee_tick_view *tick,
 }
 
 static bool wake_time(const struct ee_join_settings *settings, uint8_t changelog,
-                      struct ee_bytes value, int64_t clock, struct ee_arena *arena, int64_t *ret) {
-  if (changelog == LIFECYCLE) {
-    struct ee_lifecycle lifecycle;
-    return decode(arena, &ee_lifecycle_type, value, &lifecycle) &&
-           ee_join_wake_lifecycle(&lifecycle, settings, clock, arena, ret);
-  }
-  struct ee_join_state state;
-  if (!decode(arena, &ee_join_state_type, value, &state)) return false;
+                      const void *record, int64_t clock, struct ee_arena *arena, int64_t *ret) {
+  if (changelog == LIFECYCLE) return ee_join_wake_lifecycle(record, settings, clock, arena, ret);
+  const struct ee_join_state *state = record;
   *ret = EE_NEVER;
-  return state.envelope == NULL ||
-         ee_join_wake_left_out(state.envelope, settings, clock, arena, ret);
+  return state->envelope == NULL ||
+         ee_join_wake_left_out(state->envelope, settings, clock, arena, ret);
 }
 
-// A value that cannot be read now is looked at by the next tick, which can say so.
-static int64_t wake_at(void *self, uint8_t changelog, struct ee_bytes key, struct ee_bytes value,
+// Where memory is short the next tick looks at it, which can say so.
+static int64_t wake_at(void *self, uint8_t changelog, struct ee_bytes key, const void *record,
                        int64_t clock, struct ee_arena *arena) {
   (void)key;
   int64_t at = INT64_MIN;
-  return wake_time(self, changelog, value, clock, arena, &at) ? at : INT64_MIN;
+  return wake_time(self, changelog, record, clock, arena, &at) ? at : INT64_MIN;
 }
 
 static const enum ee_topic inputs[] = {

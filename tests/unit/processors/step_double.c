@@ -364,13 +364,22 @@ void step_double_judge_from(struct step_double *d, int64_t micros) {
   d->judge_from = micros;
 }
 
+static const void *record_of(struct step_double *d, const struct entry *e) {
+  const struct ee_changelog *changelog = &d->processor.ops->changelogs[e->changelog];
+  const struct ee_record_type *type = ee_topics[changelog->topic].value;
+  void *record = ee_arena_alloc(&d->arena, type->size);
+  assert_non_null(record);
+  assert_true(ee_decode(ee_plan_own(type), e->value, &d->arena, record, NULL));
+  return record;
+}
+
 static void restore(struct step_double *d, bool clock_known) {
   for (size_t i = 0; i < d->entry_count; i++) {
     struct entry *e = d->entries[i];
     if (e->value.data == NULL) continue;
     int64_t clock = clock_known ? d->clocks[e->partition] : INT64_MIN;
-    e->wake_at = d->processor.ops->wake_at(d->processor.self, e->changelog, e->key, e->value, clock,
-                                           &d->arena);
+    e->wake_at = d->processor.ops->wake_at(d->processor.self, e->changelog, e->key, record_of(d, e),
+                                           clock, &d->arena);
     ee_arena_clear(&d->arena);
   }
 }

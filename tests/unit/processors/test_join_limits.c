@@ -233,9 +233,9 @@ static void test_found_once_is_not_looked_at_again(void **state) {
 }
 
 // As when there was no memory to read the value: the next tick is to look at it.
-static int64_t unread(void *self, uint8_t changelog, struct ee_bytes key, struct ee_bytes value,
+static int64_t unread(void *self, uint8_t changelog, struct ee_bytes key, const void *record,
                       int64_t clock, struct ee_arena *arena) {
-  (void)self, (void)changelog, (void)key, (void)value, (void)clock, (void)arena;
+  (void)self, (void)changelog, (void)key, (void)record, (void)clock, (void)arena;
   return INT64_MIN;
 }
 
@@ -252,9 +252,11 @@ static void test_values_that_could_not_be_read(void **state) {
   w.settings.retire_after_ms = 1000;
   world_add(&w, EE_PHASE_ADMISSION, "a", 1);
   ee_arena_init(&none, 0);
-  assert_int_equal(w.processor.ops->wake_at(&w.settings, 0, ee_bytes(NULL, 0),
-                                            world_bytes(&w, "envelope"), NOON, &none),
-                   INT64_MIN);
+  struct ee_lifecycle record;
+  assert_true(ee_decode(ee_plan_own(&ee_lifecycle_type), world_bytes(&w, "envelope"), &w.arena,
+                        &record, NULL));
+  assert_int_equal(
+      w.processor.ops->wake_at(&w.settings, 0, ee_bytes(NULL, 0), &record, NOON, &none), INT64_MIN);
   ee_arena_release(&none);
   world_add(&w, EE_PHASE_FAILED, "f", 1);
   step_double_restore(w.d);

@@ -33,8 +33,8 @@ static bool stages_wake(void *self, struct ee_step *step, const struct ee_tick_v
 }
 
 static int64_t stages_wake_at(void *self, uint8_t changelog, struct ee_bytes key,
-                              struct ee_bytes value, int64_t clock, struct ee_arena *arena) {
-  (void)self, (void)changelog, (void)key, (void)value, (void)clock, (void)arena;
+                              const void *record, int64_t clock, struct ee_arena *arena) {
+  (void)self, (void)changelog, (void)key, (void)record, (void)clock, (void)arena;
   return EE_NEVER;
 }
 

@@ -23,9 +23,9 @@ static bool idle_step(void *self, struct ee_step *step, const struct ee_input *i
   return true;
 }
 
-static int64_t idle_wake_at(void *self, uint8_t changelog, struct ee_bytes key,
-                            struct ee_bytes value, int64_t clock, struct ee_arena *arena) {
-  (void)self, (void)changelog, (void)key, (void)value, (void)clock, (void)arena;
+static int64_t idle_wake_at(void *self, uint8_t changelog, struct ee_bytes key, const void *record,
+                            int64_t clock, struct ee_arena *arena) {
+  (void)self, (void)changelog, (void)key, (void)record, (void)clock, (void)arena;
   return EE_NEVER;
 }
 
