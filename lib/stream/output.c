@@ -82,12 +82,13 @@ bool output_add(struct ee_runtime *rt, struct ee_tp tp, struct ee_bytes key, str
     if (!add_header(list, &headers[i])) return false;
   }
   if (list->bytes.failed || !add_item(list, &item)) return false;
+  rt->batch_bytes += list->bytes.size - item.key_at;
   rt->metrics->outputs[tp.topic]++;
   return true;
 }
 
 bool output_full(const struct ee_runtime *rt) {
-  return rt->open_outputs.bytes.size >= BATCH_BYTES_MAX;
+  return rt->batch_bytes >= BATCH_BYTES_MAX;
 }
 
 static enum ee_outcome_class send_one(struct ee_runtime *rt, const struct output_list *list,

@@ -27,7 +27,16 @@ static struct ee_message *queue_head(struct queue *queue) {
   return queue->count == 0 ? NULL : &queue->items[queue->head];
 }
 
+#define MESSAGE_COST 512  // beside key and value: librdkafka's and our own bookkeeping
+
+static size_t cost_of(const struct ee_message *message) {
+  return message->key.size + message->value.size + MESSAGE_COST;
+}
+
 static void queue_drop(struct ee_runtime *rt, struct queue *queue) {
+  size_t cost = cost_of(&queue->items[queue->head]);
+  queue->bytes -= cost;
+  rt->queued_bytes -= cost;
   rt->broker->ops->free_message(rt->broker, &queue->items[queue->head]);
   queue->head = (queue->head + 1) % queue->capacity;
   queue->count--;
@@ -61,6 +70,20 @@ static bool queue_grow(struct queue *queue) {
   return true;
 }
 
+// What a queue may hold when all of them together hold too much.
+static size_t fair_share(const struct ee_runtime *rt) {
+  return (size_t)rt->settings.queue_bytes / (rt->partition_count * rt->ops->input_count + 1);
+}
+
+static bool queue_high(const struct ee_runtime *rt, const struct queue *queue) {
+  if (queue->count >= QUEUE_HIGH) return true;
+  return rt->queued_bytes >= (size_t)rt->settings.queue_bytes && queue->bytes >= fair_share(rt);
+}
+
+static bool queue_low(const struct ee_runtime *rt, const struct queue *queue) {
+  return queue->count == 0 || (queue->count <= QUEUE_LOW && queue->bytes <= fair_share(rt) / 2);
+}
+
 // Takes the message whatever happens.
 bool partition_queue(struct ee_runtime *rt, struct partition *p, struct ee_message *message) {
   struct queue *queue = &p->queues[message->tp.topic];
@@ -69,7 +92,9 @@ bool partition_queue(struct ee_runtime *rt, struct partition *p, struct ee_messa
     return false;
   }
   queue->items[(queue->head + queue->count++) % queue->capacity] = *message;
-  if (!queue->paused && queue->count >= QUEUE_HIGH) {
+  queue->bytes += cost_of(message);
+  rt->queued_bytes += cost_of(message);
+  if (!queue->paused && queue_high(rt, queue)) {
     rt->broker->ops->pause(rt->broker, message->tp);
     queue->paused = true;
   }
@@ -78,7 +103,7 @@ bool partition_queue(struct ee_runtime *rt, struct partition *p, struct ee_messa
 
 static void resume_when_low(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
   struct queue *queue = &p->queues[topic];
-  if (!queue->paused || queue->count > QUEUE_LOW) return;
+  if (!queue->paused || !queue_low(rt, queue)) return;
   rt->broker->ops->resume(rt->broker, (struct ee_tp){topic, p->number});
   queue->paused = false;
 }

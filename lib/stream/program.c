@@ -17,13 +17,17 @@
 #define PATH_SIZE 4096
 #define NAME_SIZE 128
 #define CHECKPOINT_INTERVAL_MS 1000
-#define CHECKPOINT_BYTES (16 << 20)
 #define IDLE_WAIT_MS 20
 // Of the session timeout: how long a stop may take to finish the batch, and then to leave. When
 // the session has ended, another instance may have the partitions.
 #define STOP_PERCENT 60
 #define CLOSE_PERCENT 20
 #define AT(FIELD) offsetof(struct ee_processor_settings, FIELD)
+
+// jemalloc's: what is bounded is what the process holds, not what it uses. Its arenas (by
+// default four to a core) and ten seconds of pages given back would be a third more.
+extern const char *malloc_conf;
+const char *malloc_conf = "narenas:1,dirty_decay_ms:500,muzzy_decay_ms:0";
 
 static bool check_name(const char *text, struct ee_err *err) {
   if (text[0] != '\0' && strlen(text) < NAME_SIZE) return true;
@@ -254,7 +258,8 @@ static bool open_runtime(struct program *p, struct ee_err *err) {
   const struct ee_processor_settings *s = p->settings;
   struct ee_runtime_settings settings = {.commit_interval_ms = s->commit_interval_ms,
                                          .checkpoint_interval_ms = CHECKPOINT_INTERVAL_MS,
-                                         .checkpoint_bytes = CHECKPOINT_BYTES,
+                                         .checkpoint_bytes = s->memory_bytes / 16,
+                                         .queue_bytes = s->memory_bytes / 8,
                                          .tick_interval_ms = s->drain ? 0 : s->tick_interval_ms,
                                          .policy_margin_ms = s->policy_margin_ms,
                                          .drain = s->drain,

@@ -35,6 +35,7 @@
 struct queue {
   struct ee_message *items;  // ring
   size_t head, count, capacity;
+  size_t bytes;
   bool paused;
 };
 
@@ -186,6 +187,7 @@ struct ee_runtime {
   int64_t step_after_ms;  // nothing is stepped before: something has to heal
   int64_t batch_started_ms;
   size_t batch_records;
+  size_t batch_bytes;  // of its outputs
   bool batch_spoiled;  // a step of the open batch has failed; thrown away when the commit ends
   struct output_list open_outputs;    // of the open batch
   struct output_list sealed_outputs;  // of the sealed one
@@ -220,6 +222,7 @@ struct ee_runtime {
   struct ee_arena arena;  // of the record being stepped
   struct ee_buf scratch, value, key;
   struct ee_buf in;        // a step's value of the header `in`, made at first use
+  size_t queued_bytes;     // of all partitions
   int32_t next_partition;  // where the next turn goes on, so that none starves
 };
 

@@ -97,8 +97,8 @@ void ee_store_abort(struct ee_store *store);   // open and sealed are thrown awa
 // yet.
 int64_t ee_store_pending_bytes(const struct ee_store *store);
 // Writes all committed changes, what is being restored and, for each of these partitions, the
-// changelog offsets that the committed layer stands for (all records below them are in it). One
-// LMDB transaction. Then sheds clean values beyond memory_bytes.
+// changelog offsets that the committed layer stands for (all records below them are in it). On
+// false the offsets on disk are those of before. Then sheds clean values beyond memory_bytes.
 struct ee_store_checkpoint {
   int32_t partition;
   int64_t offsets[EE_CHANGELOGS_MAX];

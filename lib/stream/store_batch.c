@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Rows of a restore, gathered.
 #include "stream/store_batch.h"
 
 #include <stdlib.h>

@@ -44,8 +44,8 @@ bool ee_disk_due_next(struct ee_disk *disk, int32_t partition, struct ee_due_key
                       struct ee_err *err);
 
 // Writes the batch, the entries' committed values (a list by
-// next[EE_LAYER_COMMITTED]) and the checkpoints in one transaction: all of it or, on false,
-// nothing.
+// next[EE_LAYER_COMMITTED]), a part at a time, and with the last part the checkpoints. On
+// false the offsets are those of before.
 bool ee_disk_write(struct ee_disk *disk, const struct ee_batch *batch,
                    const struct ee_entry *changes, const struct ee_store_checkpoint *checkpoints,
                    size_t count, int64_t wall_ms, struct ee_err *err);

@@ -42,12 +42,19 @@ static bool write_all(struct ee_disk *disk, write_fn *write, void *context, stru
 
 // ---- A checkpoint.
 
+// LMDB holds the pages that a transaction has touched, and keeps their memory for the next one.
+#define SLICE_BYTES ((size_t)2 << 20)
+
 struct checkpoint {
   const struct ee_batch *batch;
+  size_t batch_at;  // rows of it that are written
   const struct ee_entry *changes;
   const struct ee_store_checkpoint *checkpoints;
   size_t count;
   int64_t wall_ms;
+  // As of the end of the slice under way.
+  size_t next_batch_at;
+  const struct ee_entry *next_changes;
 };
 
 // EE_NEVER when there is no row.
@@ -110,15 +117,11 @@ static int write_entry(struct ee_disk *disk, MDB_txn *txn, const struct ee_entry
   return write_value(disk, txn, ee_val(entry->key, entry->key_size), value, version->wake_at);
 }
 
-static int write_batch(struct ee_disk *disk, MDB_txn *txn, const struct ee_batch *batch) {
-  int code = 0;
-  for (size_t i = 0; i < batch->count && code == 0; i++) {
-    const struct ee_batch_row *row = &batch->rows[i];
-    struct ee_bytes key = ee_batch_key(batch, row);
-    code = write_value(disk, txn, ee_val(key.data, key.size), ee_batch_value(batch, row),
-                       row->wake_at);
-  }
-  return code;
+static int write_row(struct ee_disk *disk, MDB_txn *txn, const struct ee_batch *batch,
+                     const struct ee_batch_row *row) {
+  struct ee_bytes key = ee_batch_key(batch, row);
+  return write_value(disk, txn, ee_val(key.data, key.size), ee_batch_value(batch, row),
+                     row->wake_at);
 }
 
 static int write_offsets(struct ee_disk *disk, MDB_txn *txn,
@@ -132,19 +135,33 @@ static int write_offsets(struct ee_disk *disk, MDB_txn *txn,
                  ee_bytes(body, 8 * disk->changelog_count));
 }
 
-static int write_checkpoint(struct ee_disk *disk, MDB_txn *txn, void *context) {
-  const struct checkpoint *all = context;
-  int code = write_batch(disk, txn, all->batch);
+// As many changes as make a slice, and, with the last of them, the offsets.
+static int write_slice(struct ee_disk *disk, MDB_txn *txn, void *context) {
+  struct checkpoint *all = context;
   const struct ee_entry *entry = all->changes;
-  for (; entry != NULL && code == 0; entry = entry->next[EE_LAYER_COMMITTED]) {
+  size_t at = all->batch_at, bytes = 0;
+  int code = 0;
+  for (; code == 0 && at < all->batch->count && bytes < SLICE_BYTES; at++) {
+    const struct ee_batch_row *row = &all->batch->rows[at];
+    bytes += (size_t)row->key_size + row->value_size;
+    code = write_row(disk, txn, all->batch, row);
+  }
+  for (; code == 0 && entry != NULL && bytes < SLICE_BYTES;
+       entry = entry->next[EE_LAYER_COMMITTED]) {
+    bytes += (size_t)entry->key_size + entry->version[EE_LAYER_COMMITTED]->size;
     code = write_entry(disk, txn, entry);
   }
-  for (size_t i = 0; i < all->count && code == 0; i++) {
+  all->next_batch_at = at;
+  all->next_changes = entry;
+  bool last = at == all->batch->count && entry == NULL;
+  for (size_t i = 0; i < all->count && last && code == 0; i++) {
     code = write_offsets(disk, txn, &all->checkpoints[i], all->wall_ms);
   }
   return code;
 }
 
+// A crash between slices leaves rows newer than the offsets say: what is rolled forward from
+// there ends at the same values.
 bool ee_disk_write(struct ee_disk *disk, const struct ee_batch *batch,
                    const struct ee_entry *changes, const struct ee_store_checkpoint *checkpoints,
                    size_t count, int64_t wall_ms, struct ee_err *err) {
@@ -153,7 +170,12 @@ bool ee_disk_write(struct ee_disk *disk, const struct ee_batch *batch,
                            .checkpoints = checkpoints,
                            .count = count,
                            .wall_ms = wall_ms};
-  return write_all(disk, write_checkpoint, &all, err);
+  do {
+    if (!write_all(disk, write_slice, &all, err)) return false;
+    all.batch_at = all.next_batch_at;
+    all.changes = all.next_changes;
+  } while (all.batch_at < batch->count || all.changes != NULL);
+  return true;
 }
 
 // ---- Removal.

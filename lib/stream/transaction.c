@@ -10,9 +10,14 @@ static bool disk_full(const struct ee_runtime *rt) {
   return rt->undone.text[0] != '\0';
 }
 
+// Nothing is stepped before the next checkpoint: what waits for it is memory.
+static bool checkpoint_first(const struct ee_runtime *rt) {
+  return disk_full(rt) || ee_store_pending_bytes(rt->store) >= 2 * rt->settings.checkpoint_bytes;
+}
+
 bool transaction_may_step(const struct ee_runtime *rt) {
   return rt->transaction != TRANSACTION_ABORTING && rt->transaction != TRANSACTION_RENEWING &&
-         !rt->batch_spoiled && !rt->revoking && !rt->stopping && !disk_full(rt) &&
+         !rt->batch_spoiled && !rt->revoking && !rt->stopping && !checkpoint_first(rt) &&
          rt->now_ms >= rt->step_after_ms && rt->batch_records < BATCH_RECORDS_MAX &&
          !output_full(rt);
 }
@@ -37,7 +42,7 @@ static void discard(struct ee_runtime *rt) {
   checkpoint_forget(rt);
   output_clear(&rt->open_outputs);
   output_clear(&rt->sealed_outputs);
-  rt->batch_records = 0;
+  rt->batch_records = rt->batch_bytes = 0;
   rt->batch_spoiled = false;
   rt->transaction = TRANSACTION_NONE;
   for (int32_t i = 0; i < rt->partition_limit; i++) {
@@ -91,7 +96,10 @@ static void begin_kafka(struct ee_runtime *rt) {
 static bool send(struct ee_runtime *rt, struct output_list *list) {
   struct ee_err err;
   enum ee_outcome_class outcome = output_send(rt, list, &err);
-  if (outcome == EE_DONE) return true;
+  if (outcome == EE_DONE) {
+    output_clear(list);
+    return true;
+  }
   if (outcome == EE_RETRY) return false;
   if (heals(rt, outcome, &err)) {
     rt->step_after_ms = rt->now_ms + RETRY_MS;
@@ -102,7 +110,8 @@ static bool send(struct ee_runtime *rt, struct output_list *list) {
 
 // Where nothing is stepped, a checkpoint's proof is a commit that commits nothing new.
 static bool wants_proof(const struct ee_runtime *rt) {
-  return (rt->stopping || disk_full(rt)) && rt->checkpoint_answered && rt->batch_records == 0;
+  return (rt->stopping || checkpoint_first(rt)) && rt->checkpoint_answered &&
+         rt->batch_records == 0;
 }
 
 static bool batch_due(const struct ee_runtime *rt) {
@@ -157,7 +166,7 @@ static void seal(struct ee_runtime *rt) {
   struct output_list sealed = rt->open_outputs;
   rt->open_outputs = rt->sealed_outputs;
   rt->sealed_outputs = sealed;
-  rt->batch_records = 0;
+  rt->batch_records = rt->batch_bytes = 0;
   rt->transaction = TRANSACTION_SEALED;
 }
 
@@ -220,7 +229,6 @@ static void write_checkpoint(struct ee_runtime *rt) {
 
 static void committed(struct ee_runtime *rt) {
   ee_store_commit(rt->store);
-  output_clear(&rt->sealed_outputs);
   for (size_t i = 0; i < rt->commit_count; i++) {
     const struct ee_tp_offset *done = &rt->commit_offsets[i];
     struct partition *p = runtime_partition(rt, done->tp.partition);

@@ -459,7 +459,8 @@ static void place_instance(struct world *w, int processor, int slot, struct ee_c
                                 .codec = w->codec,
                                 .settings = {.commit_interval_ms = 4 * TURN_MS,
                                              .checkpoint_interval_ms = 20 * TURN_MS,
-                                             .checkpoint_bytes = 1 << 16,
+                                             .checkpoint_bytes = 1 << 14,
+                                             .queue_bytes = 1 << 16,
                                              .tick_interval_ms = 20 * TURN_MS,
                                              .policy_margin_ms = 1000}};
   if (!disk) return;

@@ -16,6 +16,7 @@ static bool open_instance(struct local *local, struct instance *instance,
       .commit_interval_ms = 100 * TURN_MS,
       .checkpoint_interval_ms = 1000,
       .checkpoint_bytes = INT64_C(16) << 20,
+      .queue_bytes = INT64_C(32) << 20,
       .policy_margin_ms = local->settings->policy_margin_ms,
       .drain = true,
       .accept_truncated = local->settings->accept_truncated};

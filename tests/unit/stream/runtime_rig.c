@@ -109,6 +109,7 @@ int rig_setup(void **state) {
   rig->settings = (struct ee_runtime_settings){.commit_interval_ms = 20,
                                                .checkpoint_interval_ms = 1000,
                                                .checkpoint_bytes = 1 << 20,
+                                               .queue_bytes = 1 << 24,
                                                .policy_margin_ms = 10000};
   rig->processor = (struct ee_processor){.ops = &counter_ops, .self = &rig->ways};
   *state = rig;

@@ -106,6 +106,7 @@ static int setup(void **state) {
   struct ee_runtime_settings settings = {.commit_interval_ms = 20,
                                          .checkpoint_interval_ms = 1000,
                                          .checkpoint_bytes = 1 << 20,
+                                         .queue_bytes = 1 << 24,
                                          .policy_margin_ms = 10000};
   assert_true(ee_cluster_new("t.", PARTITIONS, LIMIT, &rig->cluster, &rig->err));
   ee_cluster_set_time(rig->cluster, START_MS);

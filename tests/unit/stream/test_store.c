@@ -455,7 +455,7 @@ static void memory_stays_bounded(void **state) {
   assert_true(ee_store_size(store).memory_bytes > 9000000);
   long mapped_kib = file_kib();
   assert_true(ee_store_checkpoint(store, NULL, 0, 0, NULL));
-  assert_true(file_kib() < mapped_kib - 20000);  // of the 27 MB that were read
+  assert_true(file_kib() < mapped_kib - 20000);               // of the 27 MB that were read
   assert_true(ee_store_checkpoint(store, NULL, 0, 0, NULL));  // nothing more is restored
   assert_true(ee_store_size(store).memory_bytes <= 2000000);
   assert_true(ee_store_size(store).disk_bytes > 36000000);
