@@ -166,6 +166,15 @@ static bool truncated(const struct ee_runtime *rt, const struct partition *p) {
   return false;
 }
 
+// The disk does not let the store be prepared: all of it again, later.
+static void put_off_restores(struct ee_runtime *rt) {
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    if (rt->partitions[i] != NULL) restore_stop(rt, rt->partitions[i]);
+  }
+  rt->assignment = ASSIGNMENT_OFFERED;
+  rt->retry_at_ms = rt->now_ms + RETRY_MS;
+}
+
 static void begin_restores(struct ee_runtime *rt) {
   rt->assignment = ASSIGNMENT_READING;
   for (int32_t i = 0; i < rt->partition_limit; i++) {
@@ -180,7 +189,7 @@ static void begin_restores(struct ee_runtime *rt) {
       return;
     }
     if (restore_begin(rt, p)) continue;
-    runtime_fail(rt, "partition %d cannot be restored: %s", (int)i, rt->trouble.text);
+    put_off_restores(rt);
     return;
   }
 }

@@ -5,7 +5,7 @@
 
 #include "stream/runtime_impl.h"
 
-// One batch. Far above BATCH_BYTES_MAX, since a single step may book years of hours at once
+// One batch. Far above batch_bytes, since a single step may book years of hours at once
 // (a late admission over an old grant).
 #define OUTPUT_BYTES_MAX ((size_t)256 << 20)
 #define HEADERS_MAX EE_DEADLETTER_HEADERS
@@ -88,7 +88,7 @@ bool output_add(struct ee_runtime *rt, struct ee_tp tp, struct ee_bytes key, str
 }
 
 bool output_full(const struct ee_runtime *rt) {
-  return rt->batch_bytes >= BATCH_BYTES_MAX;
+  return rt->batch_bytes >= (size_t)rt->settings.batch_bytes;
 }
 
 static enum ee_outcome_class send_one(struct ee_runtime *rt, const struct output_list *list,

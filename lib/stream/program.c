@@ -29,6 +29,14 @@
 extern const char *malloc_conf;
 const char *malloc_conf = "narenas:1,dirty_decay_ms:500,muzzy_decay_ms:0";
 
+// Of --memory, what the process takes whatever it does: code's data, threads, LMDB's lists and
+// pages, librdkafka's requests. The rest is shared out, half of it to the working set.
+#define MEMORY_BASE (INT64_C(36) << 20)
+
+static int64_t memory_share(const struct ee_processor_settings *settings, int64_t part) {
+  return (settings->memory_bytes - MEMORY_BASE) / part;
+}
+
 static bool check_name(const char *text, struct ee_err *err) {
   if (text[0] != '\0' && strlen(text) < NAME_SIZE) return true;
   return ee_err_set(err, "1 to %d bytes are allowed", NAME_SIZE - 1);
@@ -73,10 +81,11 @@ const struct ee_option ee_processor_options[] = {
      .argument = "SIZE",
      .type = EE_OPTION_SIZE,
      .offset = AT(memory_bytes),
-     .fallback = "256MiB",
+     .fallback = "96MiB",
      .least = 64 << 20,
      .most = INT64_C(1) << 40,
-     .doc = "Bound of the working set and of librdkafka's queues together."},
+     .doc = "Bound of what the process holds: anonymous and shared memory. Half of it or so is the "
+            "working set; the rest is for queues and batches."},
     {.name = "http",
      .argument = "HOST:PORT",
      .type = EE_OPTION_TEXT,
@@ -227,7 +236,7 @@ static bool open_store(struct program *p, struct ee_err *err) {
   char path[PATH_SIZE + 16];
   snprintf(path, sizeof path, "%s/store", p->directory);
   struct ee_store_settings settings = {.directory = path,
-                                       .memory_bytes = p->settings->memory_bytes / 2,
+                                       .memory_bytes = memory_share(p->settings, 2),
                                        .format = store_format(p->processor.ops),
                                        .changelog_count = p->processor.ops->changelog_count};
   const char *emptied = NULL;
@@ -250,7 +259,7 @@ static bool open_broker(struct program *p, struct ee_err *err) {
                                     .instance = p->instance,
                                     .transaction_timeout_ms = s->transaction_timeout_ms,
                                     .session_timeout_ms = s->session_timeout_ms,
-                                    .memory_bytes = s->memory_bytes / 4};
+                                    .memory_bytes = memory_share(s, 4)};
   return ee_kafka_broker_new(&kafka, &p->broker, err);
 }
 
@@ -258,8 +267,9 @@ static bool open_runtime(struct program *p, struct ee_err *err) {
   const struct ee_processor_settings *s = p->settings;
   struct ee_runtime_settings settings = {.commit_interval_ms = s->commit_interval_ms,
                                          .checkpoint_interval_ms = CHECKPOINT_INTERVAL_MS,
-                                         .checkpoint_bytes = s->memory_bytes / 16,
-                                         .queue_bytes = s->memory_bytes / 8,
+                                         .batch_bytes = memory_share(s, 32),
+                                         .checkpoint_bytes = memory_share(s, 16),
+                                         .queue_bytes = memory_share(s, 8),
                                          .tick_interval_ms = s->drain ? 0 : s->tick_interval_ms,
                                          .policy_margin_ms = s->policy_margin_ms,
                                          .drain = s->drain,

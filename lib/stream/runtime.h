@@ -17,6 +17,7 @@
 struct ee_runtime_settings {
   int64_t commit_interval_ms;
   int64_t checkpoint_interval_ms;
+  int64_t batch_bytes;       // of outputs in one transaction
   int64_t checkpoint_bytes;  // of changes that make one due; at twice as many, steps wait for it
   int64_t queue_bytes;       // of records read and not yet stepped: beyond, the fullest wait
   int64_t tick_interval_ms;  // 0: writes none (drain, envelope-local)

@@ -20,10 +20,9 @@
 #include "base/log.h"
 #include "stream/runtime.h"
 
-#define QUEUE_HIGH 4096            // messages of one topic and partition: then paused
-#define QUEUE_LOW 1024             // resumed
-#define BATCH_RECORDS_MAX 10000    // steps in one transaction
-#define BATCH_BYTES_MAX (8 << 20)  // outputs in one transaction
+#define QUEUE_HIGH 4096          // messages of one topic and partition: then paused
+#define QUEUE_LOW 1024           // resumed
+#define BATCH_RECORDS_MAX 10000  // steps in one transaction
 #define STEPS_A_TURN 512
 #define WAKES_A_TURN 256
 #define POLICY_VERSIONS_MAX 4096

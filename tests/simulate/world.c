@@ -459,6 +459,7 @@ static void place_instance(struct world *w, int processor, int slot, struct ee_c
                                 .codec = w->codec,
                                 .settings = {.commit_interval_ms = 4 * TURN_MS,
                                              .checkpoint_interval_ms = 20 * TURN_MS,
+                                             .batch_bytes = 8 << 20,
                                              .checkpoint_bytes = 1 << 14,
                                              .queue_bytes = 1 << 16,
                                              .tick_interval_ms = 20 * TURN_MS,

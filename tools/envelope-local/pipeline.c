@@ -15,6 +15,7 @@ static bool open_instance(struct local *local, struct instance *instance,
   const struct ee_runtime_settings settings = {
       .commit_interval_ms = 100 * TURN_MS,
       .checkpoint_interval_ms = 1000,
+      .batch_bytes = 8 << 20,
       .checkpoint_bytes = INT64_C(16) << 20,
       .queue_bytes = INT64_C(32) << 20,
       .policy_margin_ms = local->settings->policy_margin_ms,

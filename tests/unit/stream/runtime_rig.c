@@ -108,6 +108,7 @@ int rig_setup(void **state) {
   assert_true(ee_codec_new(rig->known, NULL, "t.", &rig->codec, &rig->err));
   rig->settings = (struct ee_runtime_settings){.commit_interval_ms = 20,
                                                .checkpoint_interval_ms = 1000,
+                                               .batch_bytes = 8 << 20,
                                                .checkpoint_bytes = 1 << 20,
                                                .queue_bytes = 1 << 24,
                                                .policy_margin_ms = 10000};

@@ -105,6 +105,7 @@ static int setup(void **state) {
       .memory_bytes = (int64_t)LIMIT, .format = 1, .changelog_count = COUNT_OF(changelogs)};
   struct ee_runtime_settings settings = {.commit_interval_ms = 20,
                                          .checkpoint_interval_ms = 1000,
+                                         .batch_bytes = 8 << 20,
                                          .checkpoint_bytes = 1 << 20,
                                          .queue_bytes = 1 << 24,
                                          .policy_margin_ms = 10000};

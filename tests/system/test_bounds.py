@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What bounds the processors: --memory, and the disk under --state-dir."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cache import HERE
+from kafka import Cluster
+from pipeline import PROCESSORS
+from process import wait_until
+from programs import Program, Programs
+
+ROOT = HERE.parents[1]
+OPEN = 150_000  # envelopes: their state is well over what memory may hold
+MIB = 1 << 20
+MEMORY = 64  # MiB: the least that --memory takes
+
+
+def admissions(count: int) -> bytes:
+    """Of envelopes that are otherwise all the same."""
+    example = json.loads((ROOT / "schemas/examples/admission.json").read_text())
+    envelope, event = "0" * 36, "1" * 36
+    line = json.dumps({**example, "envelope_id": envelope, "event_id": event}) + "\n"
+    return "".join(line.replace(envelope, str(uuid.uuid4())).replace(event, str(uuid.uuid4())) for _ in range(count)).encode()
+
+
+@pytest.fixture(scope="module")
+def many(kafka: Cluster, programs_of_module: Programs) -> str:
+    """The prefix of a set of topics with that many open envelopes."""
+    prefix = f"bounds-{uuid.uuid4().hex[:8]}."
+    common = ("--bootstrap", kafka.bootstrap, "--topic-prefix", prefix)
+    programs_of_module.run("envelopectl", "topics", "apply", "--partitions", "4", *common)
+    programs_of_module.run("envelope-emit", *common, stdin=admissions(OPEN), deadline_s=120)
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def programs_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    folder = Path(os.environ.get("ENVELOPE_BIN") or ROOT / "build" / "bin").absolute()
+    running = Programs(folder, tmp_path_factory.mktemp("bounds"))
+    yield running
+    running.close()
+
+
+def held_mib(program: Program) -> float:
+    """Anonymous and shared memory now; 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{program.pid}/status").read_text()
+    except OSError:
+        return 0
+    return sum(int(kib) for kib in re.findall(r"^Rss(?:Anon|Shmem):\s+(\d+)", status, re.M)) / 1024
+
+
+def most_held_mib(program: Program, deadline_s: float = 120) -> float:
+    """Sampled until it ends."""
+    most = 0.0
+
+    def ended() -> bool:
+        nonlocal most
+        most = max(most, held_mib(program))
+        return not program.is_running
+
+    wait_until(ended, deadline_s, f"{program} to end", 0.01)
+    result = program.wait()
+    assert result.status == 0, result.stderr[-3000:]
+    assert most > 10, "it was seen at work"
+    return most
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_memory_is_bounded(kafka: Cluster, programs: Programs, many: str, tmp_path: Path, processor: str) -> None:
+    """While it reads everything at full speed, and while it rebuilds its state."""
+    state = tmp_path / "state"
+    arguments = (
+        "--bootstrap", kafka.bootstrap, "--topic-prefix", many, "--group", many + processor, "--instance", "one",
+        "--state-dir", state, "--memory", f"{MEMORY}MiB", "--drain",
+    )  # fmt: skip
+    assert most_held_mib(programs.start(f"envelope-{processor}", *arguments)) <= MEMORY
+    stored = (state / "store" / "data.mdb").stat().st_size / MIB
+    assert stored > MEMORY, "the state is more than memory may hold"
+    shutil.rmtree(state)
+    again = programs.start(f"envelope-{processor}", *arguments)
+    assert most_held_mib(again) <= MEMORY
+    (ran,) = [line for line in again.logs() if line["message"] == "partitions run"]
+    assert ran["restored_records"] >= OPEN
+
+
+# ---- The disk.
+
+
+@contextmanager
+def disk(at: Path, mib: int) -> Iterator[Path]:
+    """A file system of its own."""
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    at.mkdir()
+    subprocess.run([*sudo, "mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0777", "tmpfs", str(at)], check=True)
+    try:
+        yield at
+    finally:
+        subprocess.run([*sudo, "umount", "--lazy", str(at)], check=True)
+
+
+def fill(at: Path, leave_mib: int) -> Path:
+    """A file that leaves so much."""
+    found = os.statvfs(at)
+    filler = at / "filler"
+    filler.write_bytes(bytes(found.f_bavail * found.f_frsize - leave_mib * MIB))
+    return filler
+
+
+def readiness(port: int) -> str:
+    """What /readyz says; empty: ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10):
+            return ""
+    except urllib.error.HTTPError as refused:
+        return refused.read().decode()
+
+
+def metric(port: int, name: str, label: str = "") -> float:
+    """The only series of a family that has the label."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    (value,) = re.findall(rf"^envelope_{name}{{[^}}]*{label}[^}}]*}} (\S+)$", text, re.M)
+    return float(value)
+
+
+def stepped(port: int) -> float:
+    return metric(port, "events_total", 'topic="envelope.admission.v1"')
+
+
+def test_a_full_disk_stops_intake_until_there_is_room(
+    kafka: Cluster, programs: Programs, prefix: str, tmp_path: Path
+) -> None:
+    count = 60_000
+    common = ("--bootstrap", kafka.bootstrap, "--topic-prefix", prefix)
+    programs.run("envelopectl", "topics", "apply", "--partitions", "2", *common)
+    with disk(tmp_path / "disk", 256) as at:
+        filler = fill(at, 20)
+        arguments = ("--group", prefix + "join", "--instance", "one", "--state-dir", at / "state", "--memory", "64MiB")
+        join = programs.start("envelope-join", *common, *arguments, "--http", "127.0.0.1:0")
+        port = join.wait_log(lambda line: line["message"].startswith("serves "), "its port")["port"]
+        programs.run("envelope-emit", *common, stdin=admissions(count), deadline_s=60)
+        said = wait_until(lambda: readiness(port), 60, "the disk to be full", 0.05)
+        assert "nothing is read: cannot write the state in " in said
+        assert "No space left on device" in said or "the disk is full" in said
+        failed = metric(port, "checkpoints_failed_total")
+        before = stepped(port)
+        wait_until(lambda: metric(port, "checkpoints_failed_total") >= failed + 3, 30, "it to be tried again", 0.05)
+        assert stepped(port) == before < count
+        assert readiness(port)
+        (error, *_) = [line for line in join.logs() if line["level"] == "error"]
+        assert error["message"] == "state was not written to disk; nothing is read until it is"
+
+        filler.unlink()
+        wait_until(lambda: stepped(port) == count, 60, "it to go on", 0.05)
+        wait_until(lambda: not readiness(port), 30, "it to be ready", 0.05)
+        assert join.terminate().status == 0
+        # What the disk has is good, and complete.
+        last = programs.run("envelope-join", *common, *arguments, "--drain")
+        (ran,) = [line for line in last.logs if line["message"] == "partitions run"]
+        assert ran["restored_records"] < count / 10
+    shown = programs.run("envelopectl", "cat", "envelope.lifecycle.v1", *common, deadline_s=60).stdout
+    keys = [json.loads(line)["key"] for line in shown.splitlines()]
+    assert len(keys) == len(set(keys)) == count
