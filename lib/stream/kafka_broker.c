@@ -54,8 +54,7 @@ static bool turn(struct ee_kafka_broker *broker, struct ee_broker_event *ret) {
   *ret = (struct ee_broker_event){.kind = count > 0 ? EE_EVENT_MESSAGES : EE_EVENT_NONE,
                                   .messages = broker->fetch->messages,
                                   .count = count};
-  rd_kafka_topic_partition_list_t *sleeping =
-      count > 0 ? NULL : ee_kafka_fetch_sleeping(broker->fetch, now_ms);
+  rd_kafka_topic_partition_list_t *sleeping = ee_kafka_fetch_sleeping(broker->fetch, now_ms);
   if (sleeping != NULL) ee_kafka_wake_fetcher(broker, sleeping);
   return count > 0 || moved;
 }

@@ -296,6 +296,8 @@ size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *r
     fetch->messages[kept++] = convert(part->tp, message);
   }
   fetch->outstanding += kept;
+  fetch->waiting = rd_kafka_queue_length(fetch->handle->queue);
+  if (fetch->waiting > fetch->backlog) fetch->backlog = fetch->waiting;
   if (kept > 0) {
     fetch->data_ms = now_ms;
     ee_kafka_notice_healed(&fetch->handle->shared->notices, EE_KAFKA_BROKERS_AWAY);
@@ -308,10 +310,17 @@ size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *r
 #define DRY_MS 5       // without messages before that is suspected
 #define SLEEP_MS 1100  // after which it has woken by itself
 #define AGAIN_MS 20
+#define BACKLOG_LEAST 1024  // messages; with fewer the queue was not full
 
 static bool may_sleep(const struct ee_kafka_fetch *fetch, int64_t now_ms) {
   return !fetch->handle->shared->wakes_itself && fetch->data_ms > 0 &&
          now_ms - fetch->data_ms < SLEEP_MS;
+}
+
+// Most of what may have filled the queue has been taken: with the rest there is work until the
+// fetcher has woken and brings more.
+static bool runs_low(const struct ee_kafka_fetch *fetch) {
+  return fetch->backlog >= BACKLOG_LEAST && fetch->waiting <= fetch->backlog / 4;
 }
 
 int ee_kafka_fetch_patience_ms(const struct ee_kafka_fetch *fetch, int64_t now_ms) {
@@ -320,11 +329,10 @@ int ee_kafka_fetch_patience_ms(const struct ee_kafka_fetch *fetch, int64_t now_m
 
 rd_kafka_topic_partition_list_t *ee_kafka_fetch_sleeping(struct ee_kafka_fetch *fetch,
                                                          int64_t now_ms) {
-  if (!may_sleep(fetch, now_ms) || now_ms - fetch->data_ms < DRY_MS ||
-      now_ms - fetch->woken_ms < AGAIN_MS) {
-    return NULL;
-  }
+  bool dry = now_ms - fetch->data_ms >= DRY_MS && now_ms - fetch->woken_ms >= AGAIN_MS;
+  if (!may_sleep(fetch, now_ms) || (!dry && !runs_low(fetch))) return NULL;
   fetch->woken_ms = now_ms;
+  fetch->backlog = fetch->waiting;
   rd_kafka_topic_partition_list_t *list = NULL;
   for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
     for (int32_t i = 0; i < fetch->counts[topic]; i++) {

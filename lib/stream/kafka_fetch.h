@@ -24,6 +24,8 @@ struct ee_kafka_fetch {
   size_t outstanding;  // messages not given back
   int64_t data_ms;     // when messages arrived last, monotonic
   int64_t woken_ms;    // when ee_kafka_fetch_sleeping looked last
+  size_t waiting;      // messages in librdkafka's queue after the last turn
+  size_t backlog;      // most of them since the fetcher was last woken
 };
 
 bool ee_kafka_fetch_new(struct ee_kafka_shared *shared, struct ee_kafka_fetch **ret,
