@@ -116,8 +116,8 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most) {
 }
 
 // An eighth of the memory for what waits to be taken and as much for what is being fetched
-// (more would only be fetched again after a pause), a quarter for what is to be sent. Half
-// is left for what the caller holds.
+// (more would only be fetched again after a pause), of one partition little, for the same
+// reason; a quarter for what is to be sent. Half is left for what the caller holds.
 static bool set_sizes(rd_kafka_conf_t *conf, const struct ee_kafka_settings *s,
                       enum ee_kafka_role role, struct ee_err *err) {
   int64_t memory = s->memory_bytes;
@@ -127,7 +127,7 @@ static bool set_sizes(rd_kafka_conf_t *conf, const struct ee_kafka_settings *s,
                         clamp(memory / 8 / KIB, MIB / KIB, 2000000), err) &&
              set_number(conf, "fetch.max.bytes", clamp(memory / 8, LARGEST_RECORD, 50 * MIB),
                         err) &&
-             set_number(conf, "fetch.message.max.bytes", clamp(memory / 16, 64 * KIB, MIB), err);
+             set_number(conf, "fetch.message.max.bytes", clamp(memory / 128, 64 * KIB, MIB), err);
     case EE_KAFKA_TRANSACTOR:
       return set_number(conf, "queue.buffering.max.kbytes",
                         clamp(memory / 4 / KIB, 2 * LARGEST_RECORD / KIB, 2000000), err) &&

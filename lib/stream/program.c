@@ -31,7 +31,7 @@ const char *malloc_conf = "narenas:1,dirty_decay_ms:500,muzzy_decay_ms:0";
 
 // Of --memory, what the process takes whatever it does: code's data, threads, LMDB's lists and
 // pages, librdkafka's requests. The rest is shared out, half of it to the working set.
-#define MEMORY_BASE (INT64_C(36) << 20)
+#define MEMORY_BASE (INT64_C(44) << 20)
 
 static int64_t memory_share(const struct ee_processor_settings *settings, int64_t part) {
   return (settings->memory_bytes - MEMORY_BASE) / part;
@@ -81,7 +81,7 @@ const struct ee_option ee_processor_options[] = {
      .argument = "SIZE",
      .type = EE_OPTION_SIZE,
      .offset = AT(memory_bytes),
-     .fallback = "96MiB",
+     .fallback = "128MiB",
      .least = 64 << 20,
      .most = INT64_C(1) << 40,
      .doc = "Bound of what the process holds: anonymous and shared memory. Half of it or so is the "
@@ -267,9 +267,9 @@ static bool open_runtime(struct program *p, struct ee_err *err) {
   const struct ee_processor_settings *s = p->settings;
   struct ee_runtime_settings settings = {.commit_interval_ms = s->commit_interval_ms,
                                          .checkpoint_interval_ms = CHECKPOINT_INTERVAL_MS,
-                                         .batch_bytes = memory_share(s, 32),
+                                         .batch_bytes = memory_share(s, 16),
                                          .checkpoint_bytes = memory_share(s, 16),
-                                         .queue_bytes = memory_share(s, 8),
+                                         .queue_bytes = memory_share(s, 6),
                                          .tick_interval_ms = s->drain ? 0 : s->tick_interval_ms,
                                          .policy_margin_ms = s->policy_margin_ms,
                                          .drain = s->drain,

@@ -28,7 +28,7 @@ from process import wait_until
 from programs import Programs
 
 ENVELOPES = 1000
-PARTITIONS = 3  # no power of two, so that each bit of the hash counts
+PARTITIONS = 4
 SEED = int(os.environ.get("ENVELOPE_TEST_SEED", "20260508"))
 MS = 1000
 SMALL_FETCHES = ["-X", "max.partition.fetch.bytes=1000", "-X", "queued.min.messages=1"]
