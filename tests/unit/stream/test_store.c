@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store against a plain model of its layers, under random sequences of calls, in
 // memory and over LMDB with so little memory that values come and go; and its edges.
+#include <errno.h>
 #include <inttypes.h>
 
 #include "tests/support/chaos.h"
+#include "tests/support/troubled_disk.h"
 #include "tests/unit/stream/store_support.h"
 
 #define PARTITIONS 2
@@ -627,6 +629,55 @@ static void a_restore_may_lack_memory(void **state) {
   }
 }
 
+// A checkpoint is written in parts, and the disk may fill up between two of them: the offsets
+// are those of before, and the next checkpoint writes everything.
+static void offsets_come_with_the_last_part(void **state) {
+  (void)state;
+  enum { COUNT = 3000 };  // 9 MB
+  static uint8_t buffer[VALUE_MOST];
+  char *directory = directory_new();
+  struct ee_store *store = store_open(directory, 1 << 20, NULL);
+  struct ee_store_checkpoint checkpoint = {.partition = 1, .offsets = {10, 11}};
+  int64_t offsets[EE_CHANGELOGS_MAX], wall_ms;
+  struct ee_bytes value;
+  char text[16];
+  assert_true(ee_store_checkpoint(store, &checkpoint, 1, 0, NULL));
+  size_t failures = 0;
+  int64_t part = 0;
+  bool done = false;
+  for (size_t room = 0; !done; room += 8) {  // calls, each of many pages
+    for (uint32_t i = 0; i < COUNT; i++) {
+      snprintf(text, sizeof text, "%05" PRIu32, i);
+      assert_true(
+          ee_store_put(store, key_of(1, text), value_of(buffer, i + 1, 3000), EE_NEVER, NULL));
+    }
+    ee_store_seal(store);
+    ee_store_commit(store);
+    checkpoint.offsets[0] = 20;
+    troubled_disk_fail(room, SIZE_MAX, ENOSPC);
+    done = ee_store_checkpoint(store, &checkpoint, 1, 0, NULL);
+    assert_int_equal(troubled_disk_stop(), !done);
+    if (!done) failures++;
+    int64_t size = ee_store_size(store).disk_bytes;
+    assert_true(ee_store_checkpoint_of(store, 1, offsets, &wall_ms, NULL));
+    assert_int_equal(offsets[0], done ? 20 : 10);
+    if (!done && size > part) part = size;
+    assert_true(ee_store_get(store, key_of(1, "00000"), &value, NULL));
+    assert_true(ee_bytes_equal(value, value_of(buffer, 1, 3000)));
+  }
+  assert_true(failures >= 2);
+  assert_true(part > 2 << 20);  // some of it was written
+  ee_store_close(store);
+  store = store_open(directory, 1 << 20, NULL);
+  for (uint32_t i = 0; i < COUNT; i++) {
+    snprintf(text, sizeof text, "%05" PRIu32, i);
+    assert_true(ee_store_get(store, key_of(1, text), &value, NULL));
+    assert_true(ee_bytes_equal(value, value_of(buffer, i + 1, 3000)));
+  }
+  ee_store_close(store);
+  directory_free(directory);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(memory_agrees_with_model),
@@ -638,6 +689,7 @@ int main(void) {
       cmocka_unit_test(due_is_a_total_order),
       cmocka_unit_test(each_allocation_may_fail),
       cmocka_unit_test(a_restore_may_lack_memory),
+      cmocka_unit_test(offsets_come_with_the_last_part),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
