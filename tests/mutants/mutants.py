@@ -229,4 +229,28 @@ MUTANTS = [
         "  return rt->arena.starved ? INTAKE_WAIT : INTAKE_REFUSED;\n",
         "  return INTAKE_REFUSED;\n",
     ),
+    Mutant(
+        "steps go on while the disk takes nothing",
+        TRANSACTION,
+        "  return disk_full(rt) || ee_store_pending_bytes(rt->store)",
+        "  return ee_store_pending_bytes(rt->store)",
+    ),
+    Mutant(
+        "a checkpoint's offsets come with its first part",
+        "lib/stream/store_write.c",
+        "  bool last = at == all->batch->count && entry == NULL;\n",
+        "  bool last = true;\n",
+    ),
+    Mutant(
+        "a restore that is cut short counts as done",
+        RESTORE,
+        "restore->reading ? restore->from : restore->end",
+        "restore->end",
+    ),
+    Mutant(
+        "what is left of a restore is not written before the first step",
+        ASSIGNMENT,
+        "  if (!restore_written(rt)) return;\n",
+        "",
+    ),
 ]
