@@ -214,6 +214,60 @@ static void test_checkpoints_grow_old(void **state) {
   directory_free(directory);
 }
 
+// ---- When a checkpoint asks for the changelogs' ends.
+
+static const struct ee_operation *commit_under_way;
+static int ends_asked, ends_asked_meanwhile;
+
+static void begin_watched(struct ee_broker *broker, struct ee_operation *operation) {
+  struct faulty_broker *faulty = (struct faulty_broker *)(void *)broker;
+  if (operation->kind == EE_OP_COMMIT) commit_under_way = operation;
+  if (operation->kind == EE_OP_END && operation->isolation == EE_READ_COMMITTED) {
+    ends_asked++;
+    if (commit_under_way != NULL) ends_asked_meanwhile++;
+  }
+  faulty->inner->ops->begin(faulty->inner, operation);
+}
+
+static void poll_watched(struct ee_broker *broker, int timeout_ms, struct ee_broker_event *ret) {
+  struct faulty_broker *faulty = (struct faulty_broker *)(void *)broker;
+  static int held;
+  // A commit's answer takes some polls, in which anything else may be begun.
+  if (commit_under_way != NULL && ++held % 8 != 0) {
+    *ret = (struct ee_broker_event){.kind = EE_EVENT_NONE};
+    return;
+  }
+  faulty->inner->ops->poll(faulty->inner, timeout_ms, ret);
+  if (ret->kind == EE_EVENT_OPERATION && ret->operation == commit_under_way)
+    commit_under_way = NULL;
+}
+
+// While a commit is under way nobody knows whether the partitions are still ours: ends that are
+// asked for then may be another's, and the end of that commit would not tell.
+static void test_ends_are_asked_for_between_commits(void **state) {
+  struct rig *rig = *state;
+  char *directory = directory_new();
+  rig->directory = directory;
+  rig->settings.checkpoint_interval_ms = 115;  // due at any state of a transaction
+  commit_under_way = NULL;
+  ends_asked = ends_asked_meanwhile = 0;
+  rig_start(rig);
+  struct ee_broker_ops watched = *rig->faulty.face.ops;
+  watched.begin = begin_watched;
+  watched.poll = poll_watched;
+  rig->faulty.face.ops = &watched;
+  for (int i = 0; i < 200; i++) {
+    rig_append_many(rig, i, i + 1);
+    rig_turns(rig, 3);
+  }
+  rig_turns(rig, 60);
+  rig_assert_all_counted(rig, 20);
+  assert_true(ends_asked > 10);
+  assert_int_equal(ends_asked_meanwhile, 0);
+  rig_crash(rig);
+  directory_free(directory);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_timers_survive_a_restart, rig_setup, rig_teardown),
@@ -226,6 +280,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_state_of_other_logs_that_nobody_has_read, rig_setup,
                                       rig_teardown),
       cmocka_unit_test_setup_teardown(test_checkpoints_grow_old, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_ends_are_asked_for_between_commits, rig_setup,
+                                      rig_teardown),
   };
   return cmocka_run_group_tests_name("runtime_restore", tests, NULL, NULL);
 }
