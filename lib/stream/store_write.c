@@ -57,19 +57,6 @@ struct checkpoint {
   const struct ee_entry *next_changes;
 };
 
-// EE_NEVER when there is no row.
-static int old_wake_at(struct ee_disk *disk, MDB_txn *txn, MDB_val key, bool *ret_exists,
-                       int64_t *ret) {
-  MDB_val row = {0, NULL};
-  struct ee_bytes value;
-  int code = mdb_get(txn, disk->dbs[EE_DB_STATE], &key, &row);
-  *ret = EE_NEVER;
-  *ret_exists = code == 0;
-  if (code == MDB_NOTFOUND) return 0;
-  if (code == 0 && !ee_row_parse(key, row, ret, &value)) return MDB_CORRUPTED;
-  return code;
-}
-
 static int delete_due(struct ee_disk *disk, MDB_txn *txn, MDB_val key, int64_t wake_at) {
   struct ee_due_key due;
   ee_due_key_make(&due, key.mv_data, key.mv_size, wake_at);
@@ -96,18 +83,40 @@ static int put_row(struct ee_disk *disk, MDB_txn *txn, enum ee_db db, MDB_val ke
   return code;
 }
 
+// Where the key has no row yet one search does both, looking and writing. MDB_KEYEXIST: *ret_old
+// is the row's wake time, and nothing is written.
+static int put_new(struct ee_disk *disk, MDB_txn *txn, MDB_val key, struct ee_bytes value,
+                   int64_t wake_at, int64_t *ret_old) {
+  MDB_val row = {.mv_size = EE_ROW_HEAD + value.size};
+  struct ee_bytes old;
+  int code = mdb_put(txn, disk->dbs[EE_DB_STATE], &key, &row, MDB_NOOVERWRITE | MDB_RESERVE);
+  if (code == MDB_KEYEXIST && !ee_row_parse(key, row, ret_old, &old)) return MDB_CORRUPTED;
+  if (code == 0) ee_row_make(row.mv_data, key, wake_at, value);
+  return code;
+}
+
+static int delete_row(struct ee_disk *disk, MDB_txn *txn, MDB_val key) {
+  MDB_val row = {0, NULL};
+  struct ee_bytes value;
+  int64_t old;
+  int code = mdb_get(txn, disk->dbs[EE_DB_STATE], &key, &row);
+  if (code == MDB_NOTFOUND) return 0;
+  if (code == 0 && !ee_row_parse(key, row, &old, &value)) return MDB_CORRUPTED;
+  if (code == 0 && old != EE_NEVER) code = delete_due(disk, txn, key, old);
+  return code == 0 ? mdb_del(txn, disk->dbs[EE_DB_STATE], &key, NULL) : code;
+}
+
 // value data NULL: the key has none.
 static int write_value(struct ee_disk *disk, MDB_txn *txn, MDB_val key, struct ee_bytes value,
                        int64_t wake_at) {
-  int64_t old;
-  bool exists;
-  if (value.data == NULL) wake_at = EE_NEVER;
-  int code = old_wake_at(disk, txn, key, &exists, &old);
+  if (value.data == NULL) return delete_row(disk, txn, key);
+  int64_t old = EE_NEVER;
+  int code = put_new(disk, txn, key, value, wake_at, &old);
+  bool exists = code == MDB_KEYEXIST;
+  if (exists) code = 0;
   if (code == 0 && old != EE_NEVER && old != wake_at) code = delete_due(disk, txn, key, old);
   if (code == 0 && wake_at != EE_NEVER && old != wake_at) code = put_due(disk, txn, key, wake_at);
-  if (code != 0) return code;
-  if (value.data != NULL) return put_row(disk, txn, EE_DB_STATE, key, wake_at, value);
-  return exists ? mdb_del(txn, disk->dbs[EE_DB_STATE], &key, NULL) : 0;
+  return code == 0 && exists ? put_row(disk, txn, EE_DB_STATE, key, wake_at, value) : code;
 }
 
 static int write_entry(struct ee_disk *disk, MDB_txn *txn, const struct ee_entry *entry) {
