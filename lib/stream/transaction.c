@@ -196,12 +196,14 @@ void transaction_turn(struct ee_runtime *rt) {
 
 bool store_write(struct ee_runtime *rt, const struct ee_store_checkpoint *checkpoints,
                  size_t count) {
+  bool known = disk_full(rt);
   if (ee_store_checkpoint(rt->store, checkpoints, count, rt->wall_ms, &rt->undone)) {
     rt->undone.text[0] = '\0';
     rt->metrics->checkpoints++;
     return true;
   }
   rt->metrics->checkpoints_failed++;
+  if (known) return false;  // said, and said again as long as it is not ready
   ee_log(EE_ERROR, "state was not written to disk; nothing is read until it is",
          EE_LOG_WITH(EE_LOG_S("why", ee_str(rt->undone.text))));
   return false;
