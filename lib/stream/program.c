@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -344,6 +345,8 @@ static void close_all(struct program *p) {
 
 static int run(struct program *p) {
   struct ee_err err = {.text = ""};
+  // Where the kernel gives huge pages unasked, what is touched once would count as two megabytes.
+  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   watch_signals();
   bool opened = open_all(p, &err);
   enum ee_runtime_state state = opened ? loop(p, &err) : EE_RUNTIME_FAILED;
