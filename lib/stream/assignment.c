@@ -166,15 +166,6 @@ static bool truncated(const struct ee_runtime *rt, const struct partition *p) {
   return false;
 }
 
-// The disk does not let the store be prepared: all of it again, later.
-static void put_off_restores(struct ee_runtime *rt) {
-  for (int32_t i = 0; i < rt->partition_limit; i++) {
-    if (rt->partitions[i] != NULL) restore_stop(rt, rt->partitions[i]);
-  }
-  rt->assignment = ASSIGNMENT_OFFERED;
-  rt->retry_at_ms = rt->now_ms + RETRY_MS;
-}
-
 static void begin_restores(struct ee_runtime *rt) {
   rt->assignment = ASSIGNMENT_READING;
   for (int32_t i = 0; i < rt->partition_limit; i++) {
@@ -189,7 +180,8 @@ static void begin_restores(struct ee_runtime *rt) {
       return;
     }
     if (restore_begin(rt, p)) continue;
-    put_off_restores(rt);
+    assignment_again(rt);  // the disk does not let the store be prepared
+    rt->retry_at_ms = rt->now_ms + RETRY_MS;
     return;
   }
 }

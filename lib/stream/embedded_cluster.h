@@ -106,8 +106,9 @@ struct ee_producer *ee_producer_of(struct ee_cluster *cluster, const char *group
 void ee_producer_fence(struct ee_cluster *cluster, struct ee_producer *producer);
 // Likewise, and returns the new holder's epoch; 0: not yet, markers are to be written first.
 uint32_t ee_producer_init(struct ee_cluster *cluster, struct ee_producer *producer);
-// False: no memory, or the cluster's limit.
-bool ee_transaction_begin(struct ee_cluster *cluster, struct ee_producer *producer);
+// RETRY: no memory, which may come back; FATAL: the cluster's limit, which stays passed.
+enum ee_outcome_class ee_transaction_begin(struct ee_cluster *cluster,
+                                           struct ee_producer *producer);
 int64_t ee_transaction_append(struct ee_cluster *cluster, struct ee_producer *producer,
                               struct ee_tp tp, const struct ee_output *output);
 // Adds the group's offsets to the open transaction: pending until it ends. False: no memory.

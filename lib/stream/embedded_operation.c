@@ -62,12 +62,9 @@ enum ee_outcome_class ee_client_open_transaction(struct ee_client *client, struc
     return EE_RETRY;
   }
   if (client->producer->transaction != 0) return EE_DONE;
-  if (ee_transaction_begin(client->cluster, client->producer)) return EE_DONE;
-  ee_err_set(err, "no memory for another transaction");
-  // The cluster's limit stays passed; the machine's memory may come back.
-  const struct ee_cluster *cluster = client->cluster;
-  size_t left = cluster->memory_limit - cluster->memory;
-  return left <= cluster->transaction_capacity ? EE_FATAL : EE_RETRY;
+  enum ee_outcome_class outcome = ee_transaction_begin(client->cluster, client->producer);
+  if (outcome != EE_DONE) ee_err_set(err, "no memory for another transaction");
+  return outcome;
 }
 
 static enum ee_outcome_class commit(struct ee_client *client, struct ee_err *err) {

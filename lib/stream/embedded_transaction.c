@@ -71,28 +71,30 @@ uint32_t ee_producer_init(struct ee_cluster *cluster, struct ee_producer *produc
 }
 
 // Number 0 stands for records outside any transaction.
-static bool reserve_number(struct ee_cluster *cluster) {
-  if (cluster->transaction_count + 1 < cluster->transaction_capacity) return true;
+static enum ee_outcome_class reserve_number(struct ee_cluster *cluster) {
+  if (cluster->transaction_count + 1 < cluster->transaction_capacity) return EE_DONE;
   uint32_t capacity = cluster->transaction_capacity * 2;
   if (capacity < TRANSACTIONS_LEAST) capacity = TRANSACTIONS_LEAST;
   size_t more = capacity - cluster->transaction_capacity;
-  if (capacity > TRANSACTIONS_MOST || !ee_cluster_claim(cluster, more)) return false;
+  if (capacity > TRANSACTIONS_MOST || !ee_cluster_claim(cluster, more)) return EE_FATAL;
   uint8_t *transactions = realloc(cluster->transactions, capacity);
   if (transactions == NULL) {
     cluster->memory -= more;
-    return false;
+    return EE_RETRY;
   }
   cluster->transactions = transactions;
   cluster->transaction_capacity = capacity;
-  return true;
+  return EE_DONE;
 }
 
-bool ee_transaction_begin(struct ee_cluster *cluster, struct ee_producer *producer) {
+enum ee_outcome_class ee_transaction_begin(struct ee_cluster *cluster,
+                                           struct ee_producer *producer) {
   assert(producer->transaction == 0);
-  if (!reserve_number(cluster)) return false;
+  enum ee_outcome_class outcome = reserve_number(cluster);
+  if (outcome != EE_DONE) return outcome;
   producer->transaction = ++cluster->transaction_count;
   cluster->transactions[producer->transaction] = EE_TRANSACTION_OPEN;
-  return true;
+  return EE_DONE;
 }
 
 int64_t ee_transaction_append(struct ee_cluster *cluster, struct ee_producer *producer,

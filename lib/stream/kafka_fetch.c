@@ -273,6 +273,11 @@ static struct ee_message convert(struct ee_tp tp, rd_kafka_message_t *from) {
   };
 }
 
+static void watch_queue(struct ee_kafka_fetch *fetch) {
+  fetch->waiting = rd_kafka_queue_length(fetch->handle->queue);
+  if (fetch->waiting > fetch->backlog) fetch->backlog = fetch->waiting;
+}
+
 size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *ret_moved) {
   if (fetch->changed != NULL) bring_about(fetch);
   *ret_moved = false;
@@ -296,8 +301,7 @@ size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *r
     fetch->messages[kept++] = convert(part->tp, message);
   }
   fetch->outstanding += kept;
-  fetch->waiting = rd_kafka_queue_length(fetch->handle->queue);
-  if (fetch->waiting > fetch->backlog) fetch->backlog = fetch->waiting;
+  if (!fetch->handle->shared->wakes_itself) watch_queue(fetch);
   if (kept > 0) {
     fetch->data_ms = now_ms;
     ee_kafka_notice_healed(&fetch->handle->shared->notices, EE_KAFKA_BROKERS_AWAY);

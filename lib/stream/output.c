@@ -3,6 +3,7 @@
 // the transaction's state allows.
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "stream/runtime_impl.h"
 
 // One batch. Far above batch_bytes, since a single step may book years of hours at once
@@ -29,22 +30,11 @@ void output_clear(struct output_list *list) {
   ee_buf_clear(&list->bytes);
 }
 
-// Doubles an array when it is full. False: no memory.
-static bool make_room(void **items, size_t count, size_t *capacity, size_t size) {
-  if (count < *capacity) return true;
-  size_t wanted = *capacity == 0 ? 256 : *capacity * 2;
-  void *grown = realloc(*items, wanted * size);
-  if (grown == NULL) return false;
-  *items = grown;
-  *capacity = wanted;
-  return true;
-}
-
 static bool add_header(struct output_list *list, const struct ee_header *header) {
-  void *items = list->headers;
-  bool room = make_room(&items, list->header_count, &list->header_capacity, sizeof *list->headers);
-  list->headers = items;
-  if (!room) return false;
+  struct pending_header *headers =
+      ee_array_room(list->headers, list->header_count, &list->header_capacity, sizeof *headers);
+  if (headers == NULL) return false;
+  list->headers = headers;
   list->headers[list->header_count++] = (struct pending_header){
       .name = header->name, .value_at = list->bytes.size, .value_size = header->value.size};
   ee_buf_append(&list->bytes, header->value.data, header->value.size);
@@ -52,10 +42,10 @@ static bool add_header(struct output_list *list, const struct ee_header *header)
 }
 
 static bool add_item(struct output_list *list, const struct pending_output *item) {
-  void *items = list->items;
-  bool room = make_room(&items, list->count, &list->capacity, sizeof *list->items);
+  struct pending_output *items =
+      ee_array_room(list->items, list->count, &list->capacity, sizeof *items);
+  if (items == NULL) return false;
   list->items = items;
-  if (!room) return false;
   list->items[list->count++] = *item;
   return true;
 }
@@ -116,5 +106,6 @@ enum ee_outcome_class output_send(struct ee_runtime *rt, struct output_list *lis
     if (outcome != EE_DONE) return outcome;
     list->sent++;
   }
+  output_clear(list);
   return EE_DONE;
 }

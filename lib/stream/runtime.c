@@ -467,7 +467,7 @@ static bool unready(const struct ee_runtime *rt, const char *doing, struct ee_er
 bool ee_runtime_ready(const struct ee_runtime *rt, struct ee_err *why_not) {
   if (rt->stopping) return ee_err_set(why_not, "stopping");
   if (rt->revoking) return unready(rt, "partitions are being given up", why_not);
-  if (rt->undone.text[0] != '\0') {
+  if (store_unwritten(rt)) {
     return ee_err_set(why_not, "nothing is read: %s", rt->undone.text);
   }
   switch (rt->phase) {

@@ -241,7 +241,7 @@ void assignment_offered(struct ee_runtime *rt, const struct ee_broker_event *eve
 void assignment_revoked(struct ee_runtime *rt);
 void assignment_turn(struct ee_runtime *rt);
 void assignment_finished(struct ee_runtime *rt, struct ee_operation *operation);
-// Begins the restore of every partition again, as if just assigned (after EE_OP_RENEW).
+// Begins the restore of every partition again, as if just assigned.
 void assignment_again(struct ee_runtime *rt);
 void assignment_release(struct ee_runtime *rt);
 
@@ -297,7 +297,8 @@ bool output_add(struct ee_runtime *rt, struct ee_tp tp, struct ee_bytes key, str
                 const struct ee_header *headers, size_t header_count);
 // True when the open batch holds as much as it may.
 bool output_full(const struct ee_runtime *rt);
-// Hands a list's records to the open transaction. DONE: all of them; RETRY: poll first.
+// Hands a list's records to the open transaction. DONE: all of them, and the list is empty;
+// RETRY: poll first.
 enum ee_outcome_class output_send(struct ee_runtime *rt, struct output_list *list,
                                   struct ee_err *err);
 
@@ -306,7 +307,8 @@ enum ee_outcome_class output_send(struct ee_runtime *rt, struct output_list *lis
 // memory would grow without a bound.
 bool store_write(struct ee_runtime *rt, const struct ee_store_checkpoint *checkpoints,
                  size_t count);
-void transaction_note(struct ee_runtime *rt);  // a step is about to happen
+bool store_unwritten(const struct ee_runtime *rt);  // the disk did not take the last of these
+void transaction_note(struct ee_runtime *rt);       // a step is about to happen
 bool transaction_may_step(const struct ee_runtime *rt);
 void transaction_turn(struct ee_runtime *rt);
 void transaction_finished(struct ee_runtime *rt, struct ee_operation *operation);

@@ -3,10 +3,10 @@
 #include "stream/store_batch.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/array.h"
 
 #define BATCH_MAX (4 * EE_STORE_VALUE_MAX)
-#define ROWS_AT_FIRST 1024
 
 void ee_batch_init(struct ee_batch *batch) {
   *batch = (struct ee_batch){.count = 0};
@@ -34,21 +34,15 @@ struct ee_bytes ee_batch_value(const struct ee_batch *batch, const struct ee_bat
   return ee_bytes(batch->bytes.data + row->at + row->key_size, row->value_size);
 }
 
-static bool make_room(struct ee_batch *batch) {
-  if (batch->count < batch->capacity) return true;
-  size_t capacity = batch->capacity == 0 ? ROWS_AT_FIRST : batch->capacity * 2;
-  struct ee_batch_row *rows = realloc(batch->rows, capacity * sizeof *rows);
-  if (rows == NULL) return false;
-  batch->rows = rows;
-  batch->capacity = capacity;
-  return true;
-}
-
 bool ee_batch_add(struct ee_batch *batch, const struct ee_packed *key, struct ee_bytes value,
                   int64_t wake_at) {
   struct ee_buf *bytes = &batch->bytes;
   size_t at = bytes->size;
-  if (!make_room(batch) || ee_buf_reserve(bytes, key->size + value.size) == NULL) {
+  struct ee_batch_row *rows =
+      ee_array_room(batch->rows, batch->count, &batch->capacity, sizeof *rows);
+  if (rows == NULL) return false;
+  batch->rows = rows;
+  if (ee_buf_reserve(bytes, key->size + value.size) == NULL) {
     bytes->failed = false;  // what it holds is whole
     return false;
   }

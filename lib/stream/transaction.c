@@ -3,16 +3,17 @@
 // between two commits.
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "stream/runtime_impl.h"
 
-// Or failing, or away.
-static bool disk_full(const struct ee_runtime *rt) {
+bool store_unwritten(const struct ee_runtime *rt) {
   return rt->undone.text[0] != '\0';
 }
 
 // Nothing is stepped before the next checkpoint: what waits for it is memory.
 static bool checkpoint_first(const struct ee_runtime *rt) {
-  return disk_full(rt) || ee_store_pending_bytes(rt->store) >= 2 * rt->settings.checkpoint_bytes;
+  return store_unwritten(rt) ||
+         ee_store_pending_bytes(rt->store) >= 2 * rt->settings.checkpoint_bytes;
 }
 
 bool transaction_may_step(const struct ee_runtime *rt) {
@@ -96,10 +97,7 @@ static void begin_kafka(struct ee_runtime *rt) {
 static bool send(struct ee_runtime *rt, struct output_list *list) {
   struct ee_err err;
   enum ee_outcome_class outcome = output_send(rt, list, &err);
-  if (outcome == EE_DONE) {
-    output_clear(list);
-    return true;
-  }
+  if (outcome == EE_DONE) return true;
   if (outcome == EE_RETRY) return false;
   if (heals(rt, outcome, &err)) {
     rt->step_after_ms = rt->now_ms + RETRY_MS;
@@ -129,13 +127,10 @@ static bool add_state_record(void *context, struct ee_store_key key, struct ee_b
 }
 
 static bool add_commit_offset(struct ee_runtime *rt, struct ee_tp tp, int64_t offset) {
-  if (rt->commit_count == rt->commit_capacity) {
-    size_t capacity = rt->commit_capacity == 0 ? 64 : rt->commit_capacity * 2;
-    struct ee_tp_offset *grown = realloc(rt->commit_offsets, capacity * sizeof *grown);
-    if (grown == NULL) return false;
-    rt->commit_offsets = grown;
-    rt->commit_capacity = capacity;
-  }
+  struct ee_tp_offset *offsets =
+      ee_array_room(rt->commit_offsets, rt->commit_count, &rt->commit_capacity, sizeof *offsets);
+  if (offsets == NULL) return false;
+  rt->commit_offsets = offsets;
   rt->commit_offsets[rt->commit_count++] = (struct ee_tp_offset){.tp = tp, .offset = offset};
   return true;
 }
@@ -196,7 +191,7 @@ void transaction_turn(struct ee_runtime *rt) {
 
 bool store_write(struct ee_runtime *rt, const struct ee_store_checkpoint *checkpoints,
                  size_t count) {
-  bool known = disk_full(rt);
+  bool known = store_unwritten(rt);
   if (ee_store_checkpoint(rt->store, checkpoints, count, rt->wall_ms, &rt->undone)) {
     rt->undone.text[0] = '\0';
     rt->metrics->checkpoints++;
@@ -307,7 +302,7 @@ void checkpoint_turn(struct ee_runtime *rt) {
   int64_t age_ms = rt->now_ms - rt->checkpointed_ms;
   bool due = age_ms >= rt->settings.checkpoint_interval_ms || rt->stopping ||
              pending >= rt->settings.checkpoint_bytes;
-  if (disk_full(rt) && !rt->stopping) due = age_ms >= RETRY_MS;
+  if (store_unwritten(rt) && !rt->stopping) due = age_ms >= RETRY_MS;
   if (!due || rt->partition_count == 0 || !list_changelogs(rt)) return;
   rt->checkpoint_operation.isolation = EE_READ_COMMITTED;
   runtime_begin(rt, &rt->checkpoint_operation, EE_OP_END, rt->checkpoint_offsets,

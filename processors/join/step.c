@@ -284,21 +284,21 @@ static bool wake(void *self, struct ee_step *s, const struct ee_tick_view *tick,
          apply_tick(&work, tick, changelog == LIFECYCLE ? WOKEN_LIFECYCLE : WOKEN_LEFT_OUT);
 }
 
-static bool wake_time(const struct ee_join_settings *settings, uint8_t changelog,
-                      const void *record, int64_t clock, struct ee_arena *arena, int64_t *ret) {
-  if (changelog == LIFECYCLE) return ee_join_wake_lifecycle(record, settings, clock, arena, ret);
-  const struct ee_join_state *state = record;
-  *ret = EE_NEVER;
-  return state->envelope == NULL ||
-         ee_join_wake_left_out(state->envelope, settings, clock, arena, ret);
-}
-
 // Where memory is short the next tick looks at it, which can say so.
 static int64_t wake_at(void *self, uint8_t changelog, struct ee_bytes key, const void *record,
                        int64_t clock, struct ee_arena *arena) {
   (void)key;
-  int64_t at = INT64_MIN;
-  return wake_time(self, changelog, record, clock, arena, &at) ? at : INT64_MIN;
+  int64_t at = EE_NEVER;
+  bool good = true;
+  if (changelog == LIFECYCLE) {
+    good = ee_join_wake_lifecycle(record, self, clock, arena, &at);
+  } else {
+    const struct ee_join_state *state = record;
+    if (state->envelope != NULL) {
+      good = ee_join_wake_left_out(state->envelope, self, clock, arena, &at);
+    }
+  }
+  return good ? at : INT64_MIN;
 }
 
 static const enum ee_topic inputs[] = {

@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "contract/catalogue.h"
 #include "contract/json.h"
 #include "tools/envelope-traffic/traffic.h"
@@ -27,18 +28,10 @@ bool random_chance(struct random *random, int per_mille) {
 
 // Takes the text.
 static void add(struct lines *lines, char *text, int64_t sent_at) {
-  if (text != NULL && lines->count == lines->capacity) {
-    size_t capacity = lines->capacity == 0 ? 4096 : lines->capacity * 2;
-    struct line *items = realloc(lines->items, capacity * sizeof *items);
-    if (items == NULL) {
-      free(text);
-      text = NULL;
-    } else {
-      lines->items = items;
-      lines->capacity = capacity;
-    }
-  }
-  if (text == NULL) {
+  struct line *items = ee_array_room(lines->items, lines->count, &lines->capacity, sizeof *items);
+  if (items != NULL) lines->items = items;
+  if (text == NULL || items == NULL) {
+    free(text);
     lines->failed = true;
     return;
   }

@@ -13,12 +13,18 @@ static bool is_ready(struct rig *rig) {
   return ee_runtime_ready(rig->runtime, &rig->err);
 }
 
-static void test_a_full_disk_stops_intake_until_there_is_room(void **state) {
-  struct rig *rig = *state;
+// The directory is the caller's to free.
+static char *start_on_disk(struct rig *rig) {
   char *directory = directory_new();
   rig->directory = directory;
   rig->settings.checkpoint_interval_ms = 20;
   rig_start(rig);
+  return directory;
+}
+
+static void test_a_full_disk_stops_intake_until_there_is_room(void **state) {
+  struct rig *rig = *state;
+  char *directory = start_on_disk(rig);
   rig_append_many(rig, 0, 100);
   rig_turns(rig, 60);
   assert_true(is_ready(rig));
@@ -64,10 +70,7 @@ static void append_to_last(struct rig *rig, int number) {
 // What could not be written of a partition that is another's now holds nothing up.
 static void test_a_full_disk_does_not_outlive_the_partition(void **state) {
   struct rig *rig = *state;
-  char *directory = directory_new();
-  rig->directory = directory;
-  rig->settings.checkpoint_interval_ms = 20;
-  rig_start(rig);
+  char *directory = start_on_disk(rig);
   rig_turns(rig, 20);
   troubled_disk_fail(0, SIZE_MAX, ENOSPC);
   append_to_last(rig, 0);
