@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A disk that has no room: intake stops, says so, and goes on when there is room again.
+// A disk that has no room: intake stops, says so, and goes on when there is room again. And
+// what may wait in memory meanwhile.
 #include <errno.h>
 #include <stdint.h>
 
@@ -144,6 +145,92 @@ static void test_a_restore_goes_on_where_the_disk_was_full(void **state) {
   directory_free(directory);
 }
 
+// ---- What waits in memory.
+
+// What has been read and not stepped is bounded by its bytes, however few records a queue holds.
+static void test_queues_are_bounded_by_bytes(void **state) {
+  enum { RECORDS = 3000, BOUND = 64 << 10 };
+  struct rig *rig = *state;
+  rig->settings.queue_bytes = BOUND;
+  char *directory = start_on_disk(rig);
+  rig_append_many(rig, 0, 100);
+  rig_turns(rig, 60);
+  troubled_disk_fail(0, SIZE_MAX, ENOSPC);
+  rig_append_many(rig, 100, 200);
+  rig_turns(rig, SOON);
+  assert_false(is_ready(rig));
+  rig_append_many(rig, 200, 200 + RECORDS);
+  rig_turns(rig, SOON);
+  int64_t behind = 0;
+  for (int32_t i = 0; i < PARTITIONS; i++) {
+    struct ee_tp tp = {EE_TOPIC_ADMISSION, i};
+    behind += rig->broker->ops->lag(rig->broker, tp);
+  }
+  // Each takes 512 bytes and more. One batch comes before the broker is asked to pause.
+  assert_true(behind > RECORDS - BOUND / 512 - 256);
+  assert_true(troubled_disk_stop());
+  rig_turns(rig, 2 * SOON);
+  rig_assert_all_counted(rig, (200 + RECORDS) / 10);
+  rig_crash(rig);
+  directory_free(directory);
+}
+
+static struct ee_operation *refused;
+static bool refusing;
+
+static void begin_refusing(struct ee_broker *broker, struct ee_operation *operation) {
+  struct faulty_broker *faulty = (struct faulty_broker *)(void *)broker;
+  if (refusing && operation->kind == EE_OP_END && operation->isolation == EE_READ_COMMITTED) {
+    operation->pending = true;
+    refused = operation;
+  } else {
+    faulty->inner->ops->begin(faulty->inner, operation);
+  }
+}
+
+static void poll_refusing(struct ee_broker *broker, int timeout_ms, struct ee_broker_event *ret) {
+  struct faulty_broker *faulty = (struct faulty_broker *)(void *)broker;
+  if (refused == NULL) {
+    faulty->inner->ops->poll(faulty->inner, timeout_ms, ret);
+    return;
+  }
+  refused->pending = false;
+  refused->outcome = EE_RETRY;
+  *ret = (struct ee_broker_event){.kind = EE_EVENT_OPERATION, .operation = refused};
+  refused = NULL;
+}
+
+// Commits go on, and no checkpoint can be made: the changes that wait for one are bounded.
+static void test_changes_that_wait_for_a_checkpoint_are_bounded(void **state) {
+  enum { BOUND = 16 << 10 };
+  struct rig *rig = *state;
+  rig->settings.checkpoint_bytes = BOUND;
+  rig->settings.batch_bytes = BOUND;
+  refusing = true;
+  char *directory = start_on_disk(rig);
+  struct ee_broker_ops ops = *rig->faulty.face.ops;
+  ops.begin = begin_refusing;
+  ops.poll = poll_refusing;
+  rig->faulty.face.ops = &ops;
+  for (int i = 0; i < 1000; i++) {
+    char envelope[32];
+    snprintf(envelope, sizeof envelope, "envelope %d", i);
+    rig_append_admission(rig, envelope, "e");
+  }
+  rig_turns(rig, 2 * SOON);
+  uint64_t stepped = rig->metrics.events[EE_TOPIC_ADMISSION];
+  assert_in_range(stepped, 1, 999);
+  // Beside them a batch that was open, and one that was sealed.
+  assert_in_range(ee_store_pending_bytes(rig->store), 2 * BOUND, 4 * BOUND);
+  assert_int_equal(rig->metrics.checkpoints, 0);
+  refusing = false;
+  rig_turns(rig, 2 * SOON);
+  assert_int_equal(rig->metrics.events[EE_TOPIC_ADMISSION], 1000);
+  assert_true(rig->metrics.checkpoints > 0);
+  rig_crash(rig);
+  directory_free(directory);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_a_full_disk_stops_intake_until_there_is_room, rig_setup,
@@ -152,6 +239,9 @@ int main(void) {
                                       rig_teardown),
       cmocka_unit_test_setup_teardown(test_a_restore_goes_on_where_the_disk_was_full, rig_setup,
                                       rig_teardown),
+      cmocka_unit_test_setup_teardown(test_queues_are_bounded_by_bytes, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_changes_that_wait_for_a_checkpoint_are_bounded,
+                                      rig_setup, rig_teardown),
   };
   return cmocka_run_group_tests_name("runtime_disk", tests, NULL, NULL);
 }
