@@ -232,8 +232,8 @@ MUTANTS = [
     Mutant(
         "steps go on while the disk takes nothing",
         TRANSACTION,
-        "  return disk_full(rt) || ee_store_pending_bytes(rt->store)",
-        "  return ee_store_pending_bytes(rt->store)",
+        "  return store_unwritten(rt) ||\n",
+        "  return\n",
     ),
     Mutant(
         "a checkpoint's offsets come with its first part",
