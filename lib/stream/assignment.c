@@ -109,25 +109,12 @@ static void list_add(struct ee_runtime *rt, enum ee_topic topic, int32_t partiti
       (struct ee_tp_offset){.tp = {topic, partition}, .offset = EE_OFFSET_NONE};
 }
 
-typedef bool wanted_input(const struct partition *p, enum ee_topic topic);
-
-static bool every_input(const struct partition *p, enum ee_topic topic) {
-  (void)topic;
-  return p->state == PARTITION_RESTORING;
-}
-
-static bool without_commit(const struct partition *p, enum ee_topic topic) {
-  return p->state == PARTITION_RESTORING && p->inputs[topic].committed == EE_OFFSET_NONE;
-}
-
-static bool list_inputs(struct ee_runtime *rt, wanted_input *wanted) {
+static bool list_inputs(struct ee_runtime *rt) {
   if (!list_offsets(rt, rt->partition_count * rt->ops->input_count)) return false;
   for (int32_t i = 0; i < rt->partition_limit; i++) {
-    if (rt->partitions[i] == NULL) continue;
-    for (size_t j = 0; j < rt->ops->input_count; j++) {
-      enum ee_topic topic = rt->ops->inputs[j];
-      if (wanted(rt->partitions[i], topic)) list_add(rt, topic, i);
-    }
+    if (rt->partitions[i] == NULL || rt->partitions[i]->state != PARTITION_RESTORING) continue;
+    for (size_t j = 0; j < rt->ops->input_count; j++)
+      list_add(rt, rt->ops->inputs[j], i);
   }
   return true;
 }
@@ -156,6 +143,13 @@ static bool unread(const struct ee_runtime *rt, const struct partition *p) {
   return true;
 }
 
+static void note_unread(struct ee_runtime *rt) {
+  for (int32_t i = 0; i < rt->partition_limit; i++) {
+    struct partition *p = rt->partitions[i];
+    if (p != NULL && p->state == PARTITION_RESTORING) p->unread = unread(rt, p);
+  }
+}
+
 // A group that begins on logs that retention has cut derives from a part what an earlier
 // one may have derived from the whole. (Of ticks any part will do.)
 static bool truncated(const struct ee_runtime *rt, const struct partition *p) {
@@ -166,19 +160,74 @@ static bool truncated(const struct ee_runtime *rt, const struct partition *p) {
   return false;
 }
 
+static bool topic_fail(struct ee_runtime *rt, enum ee_topic topic, int32_t partition,
+                       const char *why, const char *advice) {
+  return runtime_fail(rt, "%.*s partition %d: %s; %s",
+                      EE_STR_ARG(rt->broker->ops->topic_name(rt->broker, topic)), (int)partition,
+                      why, advice);
+}
+
+#define DERIVE_ANEW "what was derived cannot be gone on with: docs/reset.md"
+
+// Whether the input can be read on from where the group was.
+static bool check_input(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
+  struct input_position *input = &p->inputs[topic];
+  input->from_start = input->committed == EE_OFFSET_NONE;
+  if (input->from_start) {
+    if ((p->read & UINT32_C(1) << topic) == 0) return true;
+    return topic_fail(rt, topic, p->number,
+                      "the group had read it and has no offset of it any more: the topic was "
+                      "deleted and made anew, or the offset was",
+                      DERIVE_ANEW);
+  }
+  if (partition_start_offset(input) == input->broken_at) {
+    return topic_fail(rt, topic, p->number,
+                      "its log does not go on from the last record that was read: it was cut at "
+                      "its end, or made anew",
+                      DERIVE_ANEW);
+  }
+  if (input->committed >= input->log_start) return true;
+  if (!rt->settings.accept_truncated) {
+    return topic_fail(rt, topic, p->number,
+                      "retention has cut the log beyond what the group has read to",
+                      "start with --accept-truncated to go on with what is left");
+  }
+  input->from_start = true;
+  input->committed = input->kept.offset = EE_OFFSET_NONE;
+  return true;
+}
+
+static bool check_inputs(struct ee_runtime *rt, struct partition *p) {
+  if (p->unread && !rt->settings.accept_truncated && truncated(rt, p)) {
+    return runtime_fail(rt,
+                        "partition %d: the group has committed no offsets, and retention has cut "
+                        "the input topics; start with --accept-truncated to derive from what is "
+                        "left",
+                        (int)p->number);
+  }
+  for (size_t i = 0; i < rt->ops->input_count; i++) {
+    if (!check_input(rt, p, rt->ops->inputs[i])) return false;
+  }
+  return true;
+}
+
+static bool check_changelogs(struct ee_runtime *rt, const struct partition *p) {
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    if (p->changelogs[i].end >= p->changelogs[i].seen) continue;
+    return topic_fail(rt, rt->ops->changelogs[i].topic, p->number,
+                      "it ends before where it was seen to reach: it was cut at its end, or made "
+                      "anew, and the state in it is lost",
+                      DERIVE_ANEW);
+  }
+  return true;
+}
+
 static void begin_restores(struct ee_runtime *rt) {
   rt->assignment = ASSIGNMENT_READING;
   for (int32_t i = 0; i < rt->partition_limit; i++) {
     struct partition *p = rt->partitions[i];
     if (p == NULL || p->state != PARTITION_RESTORING) continue;
-    p->unread = unread(rt, p);
-    if (p->unread && !rt->settings.accept_truncated && truncated(rt, p)) {
-      runtime_fail(rt,
-                   "partition %d: the group has committed no offsets, and retention has cut the "
-                   "input topics; start with --accept-truncated to derive from what is left",
-                   (int)i);
-      return;
-    }
+    if (!check_inputs(rt, p) || !check_changelogs(rt, p)) return;
     if (restore_begin(rt, p)) continue;
     assignment_again(rt);  // the disk does not let the store be prepared
     rt->retry_at_ms = rt->now_ms + RETRY_MS;
@@ -225,7 +274,7 @@ void assignment_turn(struct ee_runtime *rt) {
       break;
     case ASSIGNMENT_OFFERED:
       if (!transaction_idle(rt)) break;
-      if (list_inputs(rt, every_input)) ask(rt, ASSIGNMENT_COMMITTED, EE_OP_COMMITTED);
+      if (list_inputs(rt)) ask(rt, ASSIGNMENT_COMMITTED, EE_OP_COMMITTED);
       break;
     case ASSIGNMENT_COMMITTED:
       ask(rt, ASSIGNMENT_COMMITTED, EE_OP_COMMITTED);
@@ -242,14 +291,29 @@ void assignment_turn(struct ee_runtime *rt) {
   }
 }
 
+// Several offsets of a partition may tell how far its changelogs were seen to reach, and each
+// is of another commit.
+static void take_committed(struct ee_runtime *rt, struct partition *p,
+                           const struct ee_tp_offset *answer) {
+  struct input_position *input = &p->inputs[answer->tp.topic];
+  struct ee_bookmark bookmark;
+  input->committed = answer->offset;
+  ee_bookmark_parse(answer->metadata, &bookmark);
+  input->kept = bookmark.last;
+  p->read |= bookmark.inputs;
+  for (size_t i = 0; i < rt->ops->changelog_count; i++) {
+    struct changelog_restore *changelog = &p->changelogs[i];
+    if (bookmark.ends[i] > changelog->seen) changelog->seen = bookmark.ends[i];
+  }
+}
+
 static void take_offsets(struct ee_runtime *rt, enum assignment_step step) {
   for (size_t i = 0; i < rt->assignment_count; i++) {
     struct ee_tp_offset *answer = &rt->assignment_offsets[i];
     struct partition *p = runtime_partition(rt, answer->tp.partition);
     if (p == NULL) continue;
     if (step == ASSIGNMENT_COMMITTED) {
-      p->inputs[answer->tp.topic].committed = answer->offset;
-      p->inputs[answer->tp.topic].log_start = 0;
+      take_committed(rt, p, answer);
     } else if (step == ASSIGNMENT_STARTS) {
       p->inputs[answer->tp.topic].log_start = answer->offset;
     } else {
@@ -274,12 +338,8 @@ void assignment_finished(struct ee_runtime *rt, struct ee_operation *operation) 
   take_offsets(rt, rt->assignment);
   switch (rt->assignment) {
     case ASSIGNMENT_COMMITTED:
-      if (!list_inputs(rt, without_commit)) return;
-      if (rt->assignment_count > 0) {
-        ask(rt, ASSIGNMENT_STARTS, EE_OP_START);
-        return;
-      }
-      if (list_changelogs(rt)) ask(rt, ASSIGNMENT_END, EE_OP_END);
+      note_unread(rt);
+      if (list_inputs(rt)) ask(rt, ASSIGNMENT_STARTS, EE_OP_START);
       return;
     case ASSIGNMENT_STARTS:
       if (list_changelogs(rt)) ask(rt, ASSIGNMENT_END, EE_OP_END);
@@ -302,6 +362,19 @@ void assignment_again(struct ee_runtime *rt) {
     rt->metrics->partitions[i].running = false;
   }
   if (rt->partition_count > 0) rt->assignment = ASSIGNMENT_OFFERED;
+}
+
+void assignment_broken(struct ee_runtime *rt, struct ee_tp tp, int64_t offset, const char *why) {
+  struct partition *p = runtime_partition(rt, tp.partition);
+  if (p == NULL || p->state != PARTITION_RUNNING) return;  // of a reading that is over
+  p->inputs[tp.topic].broken_at = offset;
+  ee_log(EE_WARN,
+         "a log does not go on where it was read to; committed offsets are asked for again",
+         EE_LOG_WITH(EE_LOG_S("topic", rt->broker->ops->topic_name(rt->broker, tp.topic)),
+                     EE_LOG_I("partition", tp.partition), EE_LOG_I("offset", offset),
+                     EE_LOG_S("why", ee_str(why))));
+  assignment_again(rt);  // first: nothing is started that would break again
+  if (!transaction_idle(rt)) transaction_abort(rt, why);
 }
 
 void assignment_release(struct ee_runtime *rt) {

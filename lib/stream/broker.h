@@ -17,9 +17,12 @@ struct ee_tp {
   int32_t partition;
 };
 
+#define EE_OFFSET_METADATA_SIZE 160
+
 struct ee_tp_offset {
   struct ee_tp tp;
   int64_t offset;
+  char metadata[EE_OFFSET_METADATA_SIZE];  // text committed with it; COMMIT and COMMITTED alone
 };
 
 #define EE_OFFSET_NONE INT64_C(-1)      // no committed offset
@@ -68,8 +71,9 @@ enum ee_operation_kind {
   EE_OP_ABORT,
   // After INDEFINITE: a new producer in place of the old one, initialised (fences).
   EE_OP_RENEW,
-  // Fills `offsets` with the group's committed offsets, EE_OFFSET_NONE where there is
-  // none; waits for transactions that would change them (KIP-447), or says RETRY.
+  // Fills `offsets` with the group's committed offsets and their metadata (empty where it is
+  // none of ours), EE_OFFSET_NONE where there is none; waits for transactions that would change
+  // them (KIP-447), or says RETRY.
   EE_OP_COMMITTED,
   // Fills `offsets` with end offsets under `isolation`: the last stable offset or the
   // high watermark, as they are at some moment after the operation was begun and, where
@@ -113,6 +117,9 @@ enum ee_broker_event_kind {
   EE_EVENT_REVOKED,    // partitions to give up; answer with relinquish
   EE_EVENT_OPERATION,  // an operation has finished
   EE_EVENT_TROUBLE,    // outcome and err: RETRY for what heals (brokers away), FENCED, FATAL
+  // The log of tp has no such offset as it is read from: retention has cut it, or it was made
+  // anew; err says more. It stands still until it is started again.
+  EE_EVENT_OUT_OF_RANGE,
 };
 
 struct ee_broker_event {
@@ -120,7 +127,8 @@ struct ee_broker_event {
   struct ee_message *messages;  // borrowed array, until the next poll
   const struct ee_tp *partitions;
   size_t count;
-  bool lost;  // REVOKED: they are ours no longer; nothing may be committed for them
+  struct ee_tp tp;  // OUT_OF_RANGE
+  bool lost;        // REVOKED: they are ours no longer; nothing may be committed for them
   struct ee_operation *operation;
   enum ee_outcome_class outcome;
   struct ee_err err;

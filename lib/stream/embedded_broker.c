@@ -14,17 +14,31 @@ static struct ee_client *client_of(struct ee_broker *broker) {
   return (struct ee_client *)(void *)((char *)broker - offsetof(struct ee_client, broker));
 }
 
+__attribute__((format(printf, 3, 0))) static void add_trouble(struct ee_client *client,
+                                                              struct ee_trouble trouble,
+                                                              const char *format,
+                                                              va_list arguments) {
+  char text[EE_ERR_MAX];
+  if (client->trouble_count == EE_TROUBLES_MAX) return;
+  vsnprintf(text, sizeof text, format, arguments);
+  ee_err_set(&trouble.err, "%s", text);
+  client->troubles[client->trouble_count++] = trouble;
+}
+
 void ee_client_trouble(struct ee_client *client, enum ee_outcome_class outcome, const char *format,
                        ...) {
-  if (client->trouble_count == EE_TROUBLES_MAX) return;
-  struct ee_trouble *trouble = &client->troubles[client->trouble_count++];
-  char text[EE_ERR_MAX];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(text, sizeof text, format, arguments);
+  add_trouble(client, (struct ee_trouble){.outcome = outcome}, format, arguments);
   va_end(arguments);
-  trouble->outcome = outcome;
-  ee_err_set(&trouble->err, "%s", text);
+}
+
+void ee_client_out_of_range(struct ee_client *client, struct ee_tp tp, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  add_trouble(client, (struct ee_trouble){.outcome = EE_FATAL, .out_of_range = true, .tp = tp},
+              format, arguments);
+  va_end(arguments);
 }
 
 // ---- The group.
@@ -290,7 +304,8 @@ static void begin(struct ee_broker *broker, struct ee_operation *operation) {
 
 static bool trouble_event(struct ee_client *client, struct ee_broker_event *event) {
   if (client->trouble_count == 0) return false;
-  event->kind = EE_EVENT_TROUBLE;
+  event->kind = client->troubles[0].out_of_range ? EE_EVENT_OUT_OF_RANGE : EE_EVENT_TROUBLE;
+  event->tp = client->troubles[0].tp;
   event->outcome = client->troubles[0].outcome;
   event->err = client->troubles[0].err;
   client->trouble_count--;

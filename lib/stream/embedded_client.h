@@ -30,6 +30,8 @@ enum ee_assignment {
 
 struct ee_trouble {
   enum ee_outcome_class outcome;
+  bool out_of_range;  // of tp
+  struct ee_tp tp;
   struct ee_err err;
 };
 
@@ -67,6 +69,8 @@ struct ee_client {
 
 void ee_client_trouble(struct ee_client *client, enum ee_outcome_class outcome, const char *format,
                        ...) __attribute__((format(printf, 3, 4)));
+void ee_client_out_of_range(struct ee_client *client, struct ee_tp tp, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 // ---- Positions (embedded_fetch.c).
 

@@ -137,13 +137,18 @@ struct ee_member {
   size_t assigned_count;
 };
 
+struct ee_committed {
+  int64_t offset;  // EE_OFFSET_NONE: none
+  char metadata[EE_OFFSET_METADATA_SIZE];
+};
+
 struct ee_group {
   struct ee_group *next;
   char *name;  // owned
   int32_t generation;
-  bool rebalancing;           // until every member has joined
-  struct ee_member *members;  // owned list
-  int64_t *offsets;           // owned; committed, by log
+  bool rebalancing;              // until every member has joined
+  struct ee_member *members;     // owned list
+  struct ee_committed *offsets;  // owned; by log
 };
 
 // The group of that name, made when missing; NULL: no memory.

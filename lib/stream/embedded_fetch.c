@@ -38,16 +38,16 @@ void ee_fetch_remove_group(struct ee_client *client) {
 void ee_fetch_start(struct ee_client *client, struct ee_fetch *fetch, int64_t offset) {
   const struct ee_log *log = fetch->log;
   if (offset == EE_OFFSET_EARLIEST) offset = log->start;
+  fetch->position = offset;
   fetch->running = offset >= log->start && offset <= log->end;
   if (!fetch->running) {
-    ee_client_trouble(client, EE_FATAL,
-                      "%s [%" PRId32 "]: offset %" PRId64 " is not in the log, which holds %" PRId64
-                      " to %" PRId64,
-                      client->cluster->names[fetch->tp.topic], fetch->tp.partition, offset,
-                      log->start, log->end);
+    ee_client_out_of_range(client, fetch->tp,
+                           "%s [%" PRId32 "]: offset %" PRId64
+                           " is not in the log, which holds %" PRId64 " to %" PRId64,
+                           client->cluster->names[fetch->tp.topic], fetch->tp.partition, offset,
+                           log->start, log->end);
     return;
   }
-  fetch->position = offset;
   fetch->index = ee_log_find(log, offset);
 }
 

@@ -45,7 +45,7 @@ struct ee_group *ee_group_of(struct ee_cluster *cluster, const char *name) {
     return NULL;
   }
   for (size_t i = 0; i < logs; i++) {
-    group->offsets[i] = EE_OFFSET_NONE;
+    group->offsets[i] = (struct ee_committed){.offset = EE_OFFSET_NONE};
   }
   group->next = cluster->groups;
   cluster->groups = group;

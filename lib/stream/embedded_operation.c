@@ -93,8 +93,10 @@ static void fill_committed(const struct ee_client *client, struct ee_operation *
   for (size_t i = 0; i < operation->count; i++) {
     struct ee_tp_offset *offset = &operation->offsets[i];
     bool known = ee_log_of(client->cluster, offset->tp) != NULL;
-    size_t index = known ? ee_log_index(client->cluster, offset->tp) : 0;
-    offset->offset = known ? client->group->offsets[index] : EE_OFFSET_NONE;
+    struct ee_committed committed = {.offset = EE_OFFSET_NONE};
+    if (known) committed = client->group->offsets[ee_log_index(client->cluster, offset->tp)];
+    offset->offset = committed.offset;
+    memcpy(offset->metadata, committed.metadata, sizeof offset->metadata);
   }
 }
 

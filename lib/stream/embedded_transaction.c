@@ -133,7 +133,9 @@ static void write_marker(struct ee_cluster *cluster, struct ee_producer *produce
 static void apply_offsets(struct ee_cluster *cluster, struct ee_producer *producer) {
   for (size_t i = 0; producer->commits && i < producer->offset_count; i++) {
     const struct ee_tp_offset *offset = &producer->offsets[i];
-    producer->group->offsets[ee_log_index(cluster, offset->tp)] = offset->offset;
+    struct ee_committed *to = &producer->group->offsets[ee_log_index(cluster, offset->tp)];
+    to->offset = offset->offset;
+    memcpy(to->metadata, offset->metadata, sizeof to->metadata);
   }
   producer->offset_count = 0;
   producer->group = NULL;

@@ -24,7 +24,10 @@ static bool take_trouble(struct ee_kafka_broker *broker, struct ee_broker_event 
   struct ee_kafka_notice notice;
   if (!ee_kafka_notice_take(&broker->shared->notices, &notice)) return false;
   *ret = (struct ee_broker_event){
-      .kind = EE_EVENT_TROUBLE, .outcome = notice.outcome, .err = notice.err};
+      .kind = notice.out_of_range ? EE_EVENT_OUT_OF_RANGE : EE_EVENT_TROUBLE,
+      .tp = notice.tp,
+      .outcome = notice.outcome,
+      .err = notice.err};
   return true;
 }
 

@@ -221,21 +221,26 @@ static struct ee_kafka_partition *partition_of(const struct ee_kafka_fetch *fetc
   return find(fetch, (struct ee_tp){(enum ee_topic)memo->topic, message->partition});
 }
 
-static void report_error(struct ee_kafka_fetch *fetch, const rd_kafka_message_t *message) {
+static bool is_out_of_range(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+         code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+}
+
+// `part` is NULL where the error is of no partition that is read.
+static void report_error(struct ee_kafka_fetch *fetch, const struct ee_kafka_partition *part,
+                         const rd_kafka_message_t *message) {
   struct ee_kafka_notices *notices = &fetch->handle->shared->notices;
   const char *topic = message->rkt == NULL ? "" : rd_kafka_topic_name(message->rkt);
   struct ee_kafka_fault fault = {.code = message->err};
   enum ee_outcome_class outcome = ee_kafka_classify(EE_KAFKA_FETCH, fault);
   if (message->rkt == NULL) {
     ee_kafka_notice(notices, outcome, "reading: %s", rd_kafka_message_errstr(message));
-  } else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-             message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-    ee_kafka_notice(notices, outcome,
-                    "%s [%d]: there is no record at offset %" PRId64
-                    ": retention has cut the log, or the topic was made anew. Reset the group, or "
-                    "use --accept-truncated (%s)",
-                    topic, (int)message->partition, message->offset,
-                    rd_kafka_message_errstr(message));
+  } else if (part != NULL && is_out_of_range(message->err)) {
+    ee_kafka_notice_range(notices, part->tp,
+                          "%s [%d]: the log has no offset %" PRId64
+                          ": retention has cut it, or the topic was made anew (%s)",
+                          topic, (int)message->partition, message->offset,
+                          rd_kafka_message_errstr(message));
   } else {
     ee_kafka_notice(notices, outcome, "%s [%d] at offset %" PRId64 ": %s", topic,
                     (int)message->partition, message->offset, rd_kafka_message_errstr(message));
@@ -250,7 +255,7 @@ static bool take_error(struct ee_kafka_fetch *fetch, struct ee_kafka_partition *
     return false;
   }
   if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-    if (part == NULL || part->live) report_error(fetch, message);
+    if (part == NULL || part->live) report_error(fetch, part, message);
     return false;
   }
   ee_kafka_notice_healed(&fetch->handle->shared->notices, EE_KAFKA_BROKERS_AWAY);

@@ -21,18 +21,16 @@ void ee_kafka_notices_release(struct ee_kafka_notices *notices) {
   pthread_mutex_destroy(&notices->lock);
 }
 
-static void push(struct ee_kafka_notices *notices, enum ee_outcome_class outcome,
-                 const struct ee_err *err) {
+// Holding the lock.
+static void push(struct ee_kafka_notices *notices, const struct ee_kafka_notice *notice) {
   size_t place = notices->count;
   if (place == EE_KAFKA_NOTICES) {
-    if (outcome == EE_RETRY) return;
+    if (notice->outcome == EE_RETRY) return;
     place--;
   } else {
     notices->count++;
   }
-  struct ee_kafka_notice *notice = &notices->ring[(notices->first + place) % EE_KAFKA_NOTICES];
-  notice->outcome = outcome;
-  notice->err = *err;
+  notices->ring[(notices->first + place) % EE_KAFKA_NOTICES] = *notice;
   ee_kafka_wake(notices->wake_fd);
 }
 
@@ -48,10 +46,22 @@ void ee_kafka_notice(struct ee_kafka_notices *notices, enum ee_outcome_class out
                      const char *format, ...) {
   va_list args;
   va_start(args, format);
-  struct ee_err err = print(format, args);
+  struct ee_kafka_notice notice = {.outcome = outcome, .err = print(format, args)};
   va_end(args);
   pthread_mutex_lock(&notices->lock);
-  push(notices, outcome, &err);
+  push(notices, &notice);
+  pthread_mutex_unlock(&notices->lock);
+}
+
+void ee_kafka_notice_range(struct ee_kafka_notices *notices, struct ee_tp tp, const char *format,
+                           ...) {
+  va_list args;
+  va_start(args, format);
+  struct ee_kafka_notice notice = {
+      .outcome = EE_FATAL, .out_of_range = true, .tp = tp, .err = print(format, args)};
+  va_end(args);
+  pthread_mutex_lock(&notices->lock);
+  push(notices, &notice);
   pthread_mutex_unlock(&notices->lock);
 }
 
@@ -59,7 +69,8 @@ void ee_kafka_notice(struct ee_kafka_notices *notices, enum ee_outcome_class out
 static void ail(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment,
                 const struct ee_err *err) {
   struct ee_err *known = &notices->ailing[ailment];
-  if (known->text[0] == '\0') push(notices, EE_RETRY, err);
+  struct ee_kafka_notice notice = {.outcome = EE_RETRY, .err = *err};
+  if (known->text[0] == '\0') push(notices, &notice);
   *known = *err;
 }
 

@@ -14,6 +14,8 @@ enum ee_kafka_ailment { EE_KAFKA_BROKERS_AWAY, EE_KAFKA_TICKS_FAIL, EE_KAFKA_AIL
 
 struct ee_kafka_notice {
   enum ee_outcome_class outcome;
+  bool out_of_range;  // EE_EVENT_OUT_OF_RANGE of tp; else EE_EVENT_TROUBLE
+  struct ee_tp tp;
   struct ee_err err;
 };
 
@@ -32,6 +34,9 @@ void ee_kafka_notices_release(struct ee_kafka_notices *notices);
 // When the ring is full, a RETRY is lost and anything worse takes the newest one's place.
 void ee_kafka_notice(struct ee_kafka_notices *notices, enum ee_outcome_class outcome,
                      const char *format, ...) __attribute__((format(printf, 3, 4)));
+// A partition that cannot be read on where it was.
+void ee_kafka_notice_range(struct ee_kafka_notices *notices, struct ee_tp tp, const char *format,
+                           ...) __attribute__((format(printf, 3, 4)));
 // A RETRY, if it is not known already.
 void ee_kafka_notice_ailment(struct ee_kafka_notices *notices, enum ee_kafka_ailment ailment,
                              const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -17,14 +17,28 @@ static bool wants_list(const struct ee_operation *operation) {
   }
 }
 
+// Without memory it is committed without: a missing bookmark is one that is not compared.
+static void set_metadata(rd_kafka_topic_partition_t *to, const char *metadata) {
+  to->metadata = strdup(metadata);  // librdkafka frees it
+  to->metadata_size = to->metadata == NULL ? 0 : strlen(metadata);
+}
+
+static void copy_metadata(struct ee_tp_offset *to, const rd_kafka_topic_partition_t *from) {
+  size_t size = from->metadata == NULL ? 0 : from->metadata_size;
+  if (size >= sizeof(to->metadata)) size = 0;  // foreign
+  if (size > 0) memcpy(to->metadata, from->metadata, size);
+  to->metadata[size] = '\0';
+}
+
 static rd_kafka_topic_partition_list_t *make_list(const struct ee_kafka_broker *broker,
                                                   const struct ee_operation *operation) {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)operation->count);
   for (size_t i = 0; i < operation->count; i++) {
     const struct ee_tp_offset *from = &operation->offsets[i];
-    rd_kafka_topic_partition_list_add(list, broker->shared->names[from->tp.topic],
-                                      from->tp.partition)
-        ->offset = from->offset;
+    rd_kafka_topic_partition_t *to = rd_kafka_topic_partition_list_add(
+        list, broker->shared->names[from->tp.topic], from->tp.partition);
+    to->offset = from->offset;
+    if (operation->kind == EE_OP_COMMIT) set_metadata(to, from->metadata);
   }
   return list;
 }
@@ -136,6 +150,7 @@ static void copy_offsets(const struct ee_kafka_job *job, struct ee_operation *op
   // librdkafka updates lists in place and keeps their order.
   for (size_t i = 0; i < operation->count; i++) {
     operation->offsets[i].offset = job->list->elems[i].offset;
+    if (job->kind == EE_OP_COMMITTED) copy_metadata(&operation->offsets[i], &job->list->elems[i]);
   }
 }
 

@@ -17,8 +17,11 @@ struct partition *partition_new(int32_t number) {
   p->newest_tick = INT64_MIN;
   p->tick_read_ms = INT64_MIN;
   for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
-    p->inputs[topic].committed = EE_OFFSET_NONE;
-    p->inputs[topic].next = EE_OFFSET_NONE;
+    p->inputs[topic] = (struct input_position){.next = EE_OFFSET_NONE,
+                                               .committed = EE_OFFSET_NONE,
+                                               .last = {.offset = EE_OFFSET_NONE},
+                                               .kept = {.offset = EE_OFFSET_NONE},
+                                               .broken_at = EE_OFFSET_NONE};
   }
   return p;
 }
@@ -84,9 +87,26 @@ static bool queue_low(const struct ee_runtime *rt, const struct queue *queue) {
   return queue->count == 0 || (queue->count <= QUEUE_LOW && queue->bytes <= fair_share(rt) / 2);
 }
 
-// Takes the message whatever happens.
+// The first record of an input that was read before.
+static void compare(struct ee_runtime *rt, struct input_position *input,
+                    struct ee_message *message) {
+  bool same =
+      message->offset == input->kept.offset && message->timestamp_ms == input->kept.timestamp_ms;
+  input->comparing = false;
+  if (!same) {
+    assignment_broken(rt, message->tp, input->kept.offset,
+                      "the last record that was read is not there any more");
+  }
+  rt->broker->ops->free_message(rt->broker, message);
+}
+
 bool partition_queue(struct ee_runtime *rt, struct partition *p, struct ee_message *message) {
   struct queue *queue = &p->queues[message->tp.topic];
+  struct input_position *input = &p->inputs[message->tp.topic];
+  if (input->comparing) {
+    compare(rt, input, message);
+    return true;
+  }
   if (queue->count == queue->capacity && !queue_grow(queue)) {
     rt->broker->ops->free_message(rt->broker, message);
     return false;
@@ -108,6 +128,12 @@ static void resume_when_low(struct ee_runtime *rt, struct partition *p, enum ee_
   queue->paused = false;
 }
 
+int64_t partition_start_offset(const struct input_position *input) {
+  if (input->committed == EE_OFFSET_NONE) return EE_OFFSET_EARLIEST;
+  bool there = input->kept.offset >= 0 && input->kept.offset >= input->log_start;
+  return there ? input->kept.offset : input->committed;
+}
+
 bool partition_start(struct ee_runtime *rt, struct partition *p) {
   p->tick_loaded = false;
   p->tick_applying = false;
@@ -118,8 +144,10 @@ bool partition_start(struct ee_runtime *rt, struct partition *p) {
     p->queues[topic].paused = false;
     input->dirty = false;
     input->next = input->committed == EE_OFFSET_NONE ? EE_OFFSET_EARLIEST : input->committed;
-    rt->broker->ops->start(rt->broker, (struct ee_tp){(enum ee_topic)topic, p->number},
-                           input->next);
+    input->last = input->kept;
+    int64_t from = partition_start_offset(input);
+    input->comparing = from != input->next;
+    rt->broker->ops->start(rt->broker, (struct ee_tp){(enum ee_topic)topic, p->number}, from);
   }
   return partition_load_state(rt, p);
 }
@@ -178,7 +206,9 @@ static bool save_state(struct ee_step *step, struct partition *p) {
 
 static void advance(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
   struct input_position *input = &p->inputs[topic];
-  input->next = p->queues[topic].items[p->queues[topic].head].offset + 1;
+  const struct ee_message *message = queue_head(&p->queues[topic]);
+  input->last = (struct ee_record_mark){message->offset, message->timestamp_ms};
+  input->next = message->offset + 1;
   input->dirty = true;
   transaction_note(rt);
   queue_drop(rt, &p->queues[topic]);
@@ -303,7 +333,9 @@ static bool tick_counts(const struct ee_runtime *rt, const struct partition *p,
   if (!tick->as_of.present || tick->as_of.value <= p->clock) return false;
   if (tick->as_of.value <= p->judge_from) return false;
   for (int topic = 0; topic <= EE_TOPIC_OBLIGATION; topic++) {
-    if (rt->is_input[topic] && p->tick_offsets[topic] < p->inputs[topic].log_start) return false;
+    const struct input_position *input = &p->inputs[topic];
+    if (!rt->is_input[topic] || !input->from_start) continue;
+    if (p->tick_offsets[topic] < input->log_start) return false;
   }
   return true;
 }

@@ -324,6 +324,16 @@ static void trouble(struct ee_runtime *rt, const struct ee_broker_event *event) 
   }
 }
 
+// Changelogs are compacted and nothing cuts them; the policy is read from its start.
+static void out_of_range(struct ee_runtime *rt, const struct ee_broker_event *event) {
+  if (!rt->is_input[event->tp.topic]) {
+    runtime_fail(rt, "%s", event->err.text);
+    return;
+  }
+  assignment_broken(rt, event->tp, rt->broker->ops->position(rt->broker, event->tp),
+                    event->err.text);
+}
+
 static bool handle_event(struct ee_runtime *rt, struct ee_broker_event *event) {
   switch (event->kind) {
     case EE_EVENT_NONE:
@@ -343,6 +353,9 @@ static bool handle_event(struct ee_runtime *rt, struct ee_broker_event *event) {
       return true;
     case EE_EVENT_TROUBLE:
       trouble(rt, event);
+      return true;
+    case EE_EVENT_OUT_OF_RANGE:
+      out_of_range(rt, event);
       return true;
   }
   return false;

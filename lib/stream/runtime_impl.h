@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "stream/bookmark.h"
 #include "stream/runtime.h"
 
 #define QUEUE_HIGH 4096          // messages of one topic and partition: then paused
@@ -41,8 +42,15 @@ struct queue {
 struct input_position {
   int64_t next;       // next offset to step; EE_OFFSET_EARLIEST before the first
   int64_t committed;  // as Kafka has it; EE_OFFSET_NONE: none yet
-  int64_t log_start;  // asked for when nothing was committed, else 0
+  int64_t log_start;  // as it was at the assignment
+  bool from_start;    // nothing was committed then: it is read from the log start
   bool dirty;         // next has moved since the last seal
+  // The log is the one that was read before if it still has the last record of what was
+  // committed: reading begins there, and the record is compared and not stepped.
+  struct ee_record_mark last;  // of what was stepped
+  struct ee_record_mark kept;  // of what was committed
+  bool comparing;              // the next record read should be `kept`
+  int64_t broken_at;           // where the log was found not to go on; EE_OFFSET_NONE
 };
 
 enum partition_state { PARTITION_RESTORING, PARTITION_RUNNING };
@@ -50,6 +58,7 @@ enum partition_state { PARTITION_RESTORING, PARTITION_RUNNING };
 struct changelog_restore {
   int64_t from;  // next offset to read; EE_OFFSET_EARLIEST: nothing was read yet
   int64_t end;   // high watermark to reach
+  int64_t seen;  // last stable offset that was seen of it: a log does not become shorter
   bool reading;
   bool stalled;  // reading goes on at `from` when the registry answers or the disk has room
 };
@@ -62,6 +71,7 @@ struct partition {
   struct changelog_restore changelogs[EE_CHANGELOGS_MAX];
   int64_t policy_ms;   // since when records wait for the policy; 0: they do not
   bool unread;         // the group has committed no offset: nothing may have been derived yet
+  uint32_t read;       // inputs of which it has committed offsets: bit of enum ee_topic
   int64_t clock;       // INT64_MIN: none yet
   int64_t judge_from;  // see struct ee_tick_view
   // The tick at the head of its queue, once decoded.
@@ -123,7 +133,7 @@ enum assignment_step {
   ASSIGNMENT_IDLE,
   ASSIGNMENT_OFFERED,    // waiting for operations under way to end
   ASSIGNMENT_COMMITTED,  // EE_OP_COMMITTED
-  ASSIGNMENT_STARTS,     // EE_OP_START for inputs without a committed offset
+  ASSIGNMENT_STARTS,     // EE_OP_START of inputs
   ASSIGNMENT_END,        // EE_OP_END of changelogs
   ASSIGNMENT_READING,    // changelogs
 };
@@ -241,6 +251,9 @@ void assignment_offered(struct ee_runtime *rt, const struct ee_broker_event *eve
 void assignment_revoked(struct ee_runtime *rt);
 void assignment_turn(struct ee_runtime *rt);
 void assignment_finished(struct ee_runtime *rt, struct ee_operation *operation);
+// An input's log does not go on where it was read to. Offsets are asked for again, since
+// others may have taken over, and if that is still where it goes on the runtime fails.
+void assignment_broken(struct ee_runtime *rt, struct ee_tp tp, int64_t offset, const char *why);
 // Begins the restore of every partition again, as if just assigned.
 void assignment_again(struct ee_runtime *rt);
 void assignment_release(struct ee_runtime *rt);
@@ -266,7 +279,10 @@ bool intake_dead_letter(struct ee_runtime *rt, const struct ee_message *message,
 // partition.c
 struct partition *partition_new(int32_t number);
 void partition_free(struct ee_runtime *rt, struct partition *p);
+// Takes the message whatever happens. False: no memory.
 bool partition_queue(struct ee_runtime *rt, struct partition *p, struct ee_message *message);
+// Where reading an input goes on: at the last record of what was committed, or behind it.
+int64_t partition_start_offset(const struct input_position *input);
 // Drops what is queued and starts all inputs at their committed offsets.
 bool partition_start(struct ee_runtime *rt, struct partition *p);
 bool partition_load_state(struct ee_runtime *rt, struct partition *p);

@@ -126,12 +126,43 @@ static bool add_state_record(void *context, struct ee_store_key key, struct ee_b
   return output_add(rt, tp, key.key, value, NULL, 0);
 }
 
-static bool add_commit_offset(struct ee_runtime *rt, struct ee_tp tp, int64_t offset) {
+// `inputs`: as in struct ee_bookmark, when this is committed.
+static bool add_commit_offset(struct ee_runtime *rt, const struct partition *p, enum ee_topic topic,
+                              uint32_t inputs) {
   struct ee_tp_offset *offsets =
       ee_array_room(rt->commit_offsets, rt->commit_count, &rt->commit_capacity, sizeof *offsets);
   if (offsets == NULL) return false;
   rt->commit_offsets = offsets;
-  rt->commit_offsets[rt->commit_count++] = (struct ee_tp_offset){.tp = tp, .offset = offset};
+  struct ee_tp_offset *offset = &offsets[rt->commit_count++];
+  *offset = (struct ee_tp_offset){.tp = {topic, p->number}, .offset = p->inputs[topic].next};
+  struct ee_bookmark bookmark = {.last = p->inputs[topic].last, .inputs = inputs};
+  for (size_t i = 0; i < rt->ops->changelog_count; i++)
+    bookmark.ends[i] = p->changelogs[i].seen;
+  ee_bookmark_print(&bookmark, offset->metadata);
+  return true;
+}
+
+static uint32_t dirty_inputs(const struct ee_runtime *rt, const struct partition *p) {
+  uint32_t dirty = 0;
+  for (size_t i = 0; i < rt->ops->input_count; i++) {
+    enum ee_topic topic = rt->ops->inputs[i];
+    if (p->inputs[topic].dirty) dirty |= UINT32_C(1) << topic;
+  }
+  return dirty;
+}
+
+// Every bookmark of a partition tells which inputs were read, so that none can be deleted and
+// leave no trace: when there is one more, all are written again.
+static bool collect_partition(struct ee_runtime *rt, struct partition *p, bool all) {
+  uint32_t dirty = dirty_inputs(rt, p);
+  if ((dirty & ~p->read) != 0) all = true;
+  for (size_t i = 0; i < rt->ops->input_count; i++) {
+    enum ee_topic topic = rt->ops->inputs[i];
+    bool again = all && p->inputs[topic].next >= 0;
+    if (!p->inputs[topic].dirty && !again) continue;
+    if (!add_commit_offset(rt, p, topic, p->read | dirty)) return false;
+    p->inputs[topic].dirty = false;
+  }
   return true;
 }
 
@@ -140,13 +171,8 @@ static bool collect_offsets(struct ee_runtime *rt) {
   rt->commit_count = 0;
   for (int32_t i = 0; i < rt->partition_limit; i++) {
     struct partition *p = rt->partitions[i];
-    for (size_t j = 0; p != NULL && j < rt->ops->input_count; j++) {
-      enum ee_topic topic = rt->ops->inputs[j];
-      bool again = proof && p->state == PARTITION_RUNNING && p->inputs[topic].next >= 0;
-      if (!p->inputs[topic].dirty && !again) continue;
-      if (!add_commit_offset(rt, (struct ee_tp){topic, i}, p->inputs[topic].next)) return false;
-      p->inputs[topic].dirty = false;
-    }
+    if (p == NULL || p->state != PARTITION_RUNNING) continue;
+    if (!collect_partition(rt, p, proof)) return false;
   }
   return true;
 }
@@ -224,12 +250,21 @@ static void write_checkpoint(struct ee_runtime *rt) {
   free(checkpoints);
 }
 
+static void took_commit(struct partition *p, const struct ee_tp_offset *done) {
+  struct input_position *input = &p->inputs[done->tp.topic];
+  struct ee_bookmark bookmark;
+  ee_bookmark_parse(done->metadata, &bookmark);
+  input->committed = done->offset;
+  input->kept = bookmark.last;
+  p->read |= bookmark.inputs;
+}
+
 static void committed(struct ee_runtime *rt) {
   ee_store_commit(rt->store);
   for (size_t i = 0; i < rt->commit_count; i++) {
     const struct ee_tp_offset *done = &rt->commit_offsets[i];
     struct partition *p = runtime_partition(rt, done->tp.partition);
-    if (p != NULL) p->inputs[done->tp.topic].committed = done->offset;
+    if (p != NULL) took_commit(p, done);
   }
   rt->transaction = TRANSACTION_NONE;
   rt->metrics->transactions_committed++;
@@ -309,7 +344,28 @@ void checkpoint_turn(struct ee_runtime *rt) {
                 rt->checkpoint_count);
 }
 
+// A log that has become shorter was cut or made anew under us, and the state in it is lost.
+static bool note_ends(struct ee_runtime *rt) {
+  for (size_t i = 0; i < rt->checkpoint_count; i++) {
+    const struct ee_tp_offset *end = &rt->checkpoint_offsets[i];
+    struct partition *p = runtime_partition(rt, end->tp.partition);
+    if (p == NULL) continue;
+    struct changelog_restore *changelog = &p->changelogs[i % rt->ops->changelog_count];
+    if (end->offset < changelog->seen) {
+      return runtime_fail(
+          rt,
+          "%.*s partition %d ends at %lld and was seen to reach %lld: it was cut at "
+          "its end, or made anew, and the state in it is lost; docs/reset.md",
+          EE_STR_ARG(rt->broker->ops->topic_name(rt->broker, end->tp.topic)),
+          (int)end->tp.partition, (long long)end->offset, (long long)changelog->seen);
+    }
+    changelog->seen = end->offset;
+  }
+  return true;
+}
+
 void checkpoint_finished(struct ee_runtime *rt, struct ee_operation *operation) {
+  if (operation->outcome == EE_DONE && !note_ends(rt)) return;
   rt->checkpoint_answered = operation->outcome == EE_DONE && !rt->checkpoint_void;
   rt->checkpoint_void = false;
   if (rt->checkpoint_answered) return;

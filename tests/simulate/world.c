@@ -179,7 +179,7 @@ static bool repeat_tick(struct world *w, int back, struct ee_err *err) {
 static int64_t committed_by_all(struct world *w, struct ee_tp tp) {
   int64_t least = INT64_MAX;
   for (const struct ee_group *group = w->cluster->groups; group != NULL; group = group->next) {
-    int64_t offset = group->offsets[ee_log_index(w->cluster, tp)];
+    int64_t offset = group->offsets[ee_log_index(w->cluster, tp)].offset;
     if (offset < least) least = offset;
   }
   return w->cluster->groups == NULL || least < 0 ? 0 : least;

@@ -270,8 +270,9 @@ static void loaded_logs_keep_their_offsets(void **state) {
   for (size_t i = 0; i < COUNT_OF(outside); i++) {
     broker->ops->read(broker, where, outside[i]);
     struct ee_broker_event event = poll_of(broker);
-    assert_int_equal(event.kind, EE_EVENT_TROUBLE);
-    assert_int_equal(event.outcome, EE_FATAL);
+    assert_int_equal(event.kind, EE_EVENT_OUT_OF_RANGE);
+    assert_int_equal(event.tp.topic, where.topic);
+    assert_int_equal(event.tp.partition, where.partition);
     assert_non_null(strstr(event.err.text, "holds 100 to 111"));
     expect_none(broker);
   }
