@@ -145,7 +145,7 @@ const struct ee_option ee_processor_options[] = {
     {.name = "accept-truncated",
      .type = EE_OPTION_FLAG,
      .offset = AT(accept_truncated),
-     .doc = "Allow a group without offsets to begin on logs that retention has cut."},
+     .doc = "Read on where retention has cut logs beyond what the group has read, or begin there."},
     {.name = NULL}};
 
 static volatile sig_atomic_t stop_signal;
