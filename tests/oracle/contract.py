@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import fastavro
@@ -92,7 +93,13 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 def fingerprint(schema: dict) -> bytes:
     """CRC-64-AVRO of the parsing canonical form, as it stands on the wire: little-endian."""
-    canonical = fastavro.schema.to_parsing_canonical_form(schema)
+    return fingerprint_of(json.dumps(schema))
+
+
+@cache
+def fingerprint_of(text: str) -> bytes:
+    """Asked for with each record; to work one out takes a millisecond."""
+    canonical = fastavro.schema.to_parsing_canonical_form(json.loads(text))
     return bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))
 
 
