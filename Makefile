@@ -263,7 +263,7 @@ broker-test: $(broker_test)
 
 check-system: all broker-test
 	venv=$$(tests/system/prepare | sed -n 's/^venv //p'); \
-	  "$$venv/bin/pytest" -c tests/system/pytest.ini tests/oracle tests/system
+	  "$$venv/bin/pytest" -c tests/system/pytest.ini tests/oracle tests/faults tests/system
 
 check-format:
 	clang-format --dry-run --Werror $(c_files)
