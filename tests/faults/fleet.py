@@ -16,6 +16,7 @@ from process import wait_until
 from programs import Program
 
 AGAIN_S = 0.3  # from the end of an instance to its next start
+END_UNKNOWN = "the end of a transaction is unknown: new producer, state read again"
 
 
 def group_of(pipeline: Pipeline, processor: str) -> str:
@@ -40,6 +41,11 @@ class Instance:
     def says(self, message: str) -> int:
         """How often its process has logged it."""
         return 0 if self.program is None else sum(line["message"] == message for line in self.program.logs())
+
+    @property
+    def has_rewound(self) -> int:
+        """Grows whenever its process throws a batch away; by more than one where it says so twice."""
+        return self.says("the batch is thrown away and read again") + self.says(END_UNKNOWN)
 
     @property
     def is_running(self) -> bool:

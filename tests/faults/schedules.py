@@ -20,6 +20,8 @@ from .fleet import Fleet, Instance
 from .takeover import take_over
 
 SESSION_S = 6  # of the instances, and their transactions' timeout: pipeline.py
+SHORT_S = 2  # a transaction's timeout well below that of a session
+SHORT_TRANSACTIONS = ("--transaction-timeout", f"{SHORT_S}s")
 TAKEOVER_S = SESSION_S + SESSION_S + 2  # a dead instance's partitions stand still no longer
 BROKER_SESSION_S = 3  # of the brokers: kafka.py
 
@@ -140,6 +142,26 @@ def _paused(world: World, i: Instance) -> Callable[[], None]:
         world.fleet.thaw(i)
 
     return wake
+
+
+def stall(world: World) -> None:
+    """All stand still for longer than a transaction may take (SHORT_TRANSACTIONS) and less long than
+    a session: the brokers end what was open, and whoever wakes up in the middle of a batch has to
+    throw it away and to go on with the partitions and the memory that it has. A killed one never
+    has to: what it had in memory is gone."""
+    fleet = world.fleet
+    everyone = fleet.of(*fleet.names)
+    for _ in range(world.rounds):
+        fleet.until_running(everyone)
+        world.wait(0.3, 1)
+        before = [i.has_rewound for i in everyone]
+        for i in everyone:
+            fleet.freeze(i)
+        fleet.go_on(SHORT_S + 1)  # the coordinator looks every half second: kafka.py
+        for i in everyone:
+            fleet.thaw(i)
+        fleet.go_on(1)
+        world.fault("rewound", sum(i.has_rewound > n for i, n in zip(everyone, before, strict=True)))
 
 
 def takeover(world: World) -> None:
@@ -273,6 +295,7 @@ class Schedule:
     rounds: int = 1  # by default
     names: tuple[str, ...] = ("one", "two")
     started: bool = True  # all instances run when it begins
+    options: tuple[str, ...] = ()  # of the instances
 
 
 SCHEDULES = {
@@ -280,6 +303,7 @@ SCHEDULES = {
     "rebalance": Schedule(rebalance, names=("one", "two", "three"), started=False),
     "recovery": Schedule(recovery, names=("one", "two", "three"), started=False),
     "in-turn": Schedule(in_turn),
+    "stall": Schedule(stall, rounds=10, options=SHORT_TRANSACTIONS),
     "takeover": Schedule(takeover, rounds=2),
     "brokers": Schedule(kill_brokers, rounds=3),
     "leaders": Schedule(leaders),

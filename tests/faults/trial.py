@@ -70,7 +70,7 @@ def run_trial(
     began = time.monotonic()
     chance = random.Random(f"{name} {seed}")
     pipeline = make_pipeline(cluster, programs, directory, name)
-    fleet = Fleet(pipeline, schedule.names)
+    fleet = Fleet(pipeline, schedule.names, more=schedule.options)
     load = Load(cluster.bootstrap, pipeline.settings.prefix, seed, PARTITIONS, RATE)
     load.start()
     try:
