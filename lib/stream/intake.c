@@ -67,10 +67,11 @@ static bool check_size(const struct ee_message *message, struct ee_bytes avro,
 }
 
 enum intake intake_decode(struct ee_runtime *rt, const struct ee_message *message,
-                          void **ret_record, struct ee_bytes *ret_avro, struct ee_fault *fault) {
+                          struct intake_record *ret, struct ee_fault *fault) {
   const struct ee_record_type *type = ee_topics[message->tp.topic].value;
   const struct ee_plan *plan;
-  switch (ee_codec_open(rt->codec, type, message->value, rt->now_ms, &plan, ret_avro, fault)) {
+  *ret = (struct intake_record){.record = NULL};
+  switch (ee_codec_open(rt->codec, type, message->value, rt->now_ms, &plan, &ret->avro, fault)) {
     case EE_CODEC_WAIT:
       return INTAKE_WAIT;
     case EE_CODEC_REFUSED:
@@ -78,12 +79,12 @@ enum intake intake_decode(struct ee_runtime *rt, const struct ee_message *messag
     case EE_CODEC_READY:
       break;
   }
-  void *record = ee_arena_alloc(&rt->arena, type->size);
-  if (record == NULL) return INTAKE_WAIT;
-  *ret_record = record;
-  bool good = check_size(message, *ret_avro, fault) &&
-              ee_decode(plan, *ret_avro, &rt->arena, record, fault) &&
-              check_key(rt, message, record, fault);
+  ret->record = ee_arena_alloc(&rt->arena, type->size);
+  if (ret->record == NULL) return INTAKE_WAIT;
+  ret->current = ee_plan_same(plan);
+  bool good = check_size(message, ret->avro, fault) &&
+              ee_decode(plan, ret->avro, &rt->arena, ret->record, fault) &&
+              check_key(rt, message, ret->record, fault);
   if (good) return INTAKE_STEP;
   return rt->arena.starved ? INTAKE_WAIT : INTAKE_REFUSED;
 }

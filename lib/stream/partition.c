@@ -232,15 +232,15 @@ static bool note_log_start(struct ee_step *step, struct partition *p,
 }
 
 static bool step_record(struct ee_step *step, struct partition *p, const struct ee_message *message,
-                        void *record, struct ee_bytes avro) {
+                        const struct intake_record *taken) {
   struct ee_runtime *rt = step->rt;
   int64_t appended = message->timestamp_ms * EE_MICROS_PER_MS;
   struct ee_input input = {.topic = message->tp.topic,
                            .partition = p->number,
                            .offset = message->offset,
                            .timestamp = appended,
-                           .record = record,
-                           .avro = avro};
+                           .record = taken->record,
+                           .avro = taken->avro};
   if (rt->ops->uses_policy) input.policy = policy_in_force(rt, appended);
   rt->metrics->events[message->tp.topic]++;
   return rt->ops->step(rt->processor->self, step, &input);
@@ -281,10 +281,9 @@ enum stepped { STEPPED, STEP_WAITS, STEP_FAILED };
 static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
   struct ee_message *message = queue_head(&p->queues[topic]);
   if (wait_for_policy(rt, p, message)) return STEP_WAITS;
-  void *record = NULL;
-  struct ee_bytes avro = {0};
+  struct intake_record taken;
   struct ee_fault fault = {0};
-  enum intake intake = intake_decode(rt, message, &record, &avro, &fault);
+  enum intake intake = intake_decode(rt, message, &taken, &fault);
   if (intake == INTAKE_WAIT) {
     rt->metrics->waits_registry++;
     ee_arena_clear(&rt->arena);
@@ -295,7 +294,7 @@ static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum e
   step_init(&step, rt, p, message);
   bool done = note_log_start(&step, p, message);
   if (done && intake == INTAKE_REFUSED) done = intake_dead_letter(rt, message, &fault);
-  if (done && intake == INTAKE_STEP) done = step_record(&step, p, message, record, avro);
+  if (done && intake == INTAKE_STEP) done = step_record(&step, p, message, &taken);
   if (done) {
     advance(rt, p, topic);
   } else {
@@ -343,17 +342,16 @@ static bool tick_counts(const struct ee_runtime *rt, const struct partition *p,
 // Looks at the tick at the head of its queue. STEPPED: it was passed over.
 static enum stepped load_tick(struct ee_runtime *rt, struct partition *p) {
   struct ee_message *message = queue_head(&p->queues[EE_TOPIC_TICK]);
-  void *record = NULL;
-  struct ee_bytes avro;
+  struct intake_record taken;
   struct ee_fault fault = {0};
-  enum intake intake = intake_decode(rt, message, &record, &avro, &fault);
+  enum intake intake = intake_decode(rt, message, &taken, &fault);
   if (intake == INTAKE_WAIT) {
     ee_arena_clear(&rt->arena);
     say_registry(rt, message, &fault);
     return STEP_WAITS;
   }
   if (intake == INTAKE_STEP) {
-    const struct ee_tick *tick = record;
+    const struct ee_tick *tick = taken.record;
     load_offsets(rt, p, tick);
     if (tick_counts(rt, p, tick)) {
       p->tick_clock = tick->as_of.value;

@@ -44,18 +44,17 @@ static bool add_version(struct ee_runtime *rt, int64_t offset, int64_t appended,
 }
 
 bool policy_message(struct ee_runtime *rt, const struct ee_message *message) {
-  void *record = NULL;
-  struct ee_bytes avro;
+  struct intake_record taken;
   struct ee_fault fault = {0};
   bool good = true;
-  enum intake intake = intake_decode(rt, message, &record, &avro, &fault);
+  enum intake intake = intake_decode(rt, message, &taken, &fault);
   if (intake == INTAKE_WAIT) {  // the registry is away: read again from here
     rt->broker->ops->read_stop(rt->broker, policy_tp);
     rt->policy.stalled = true;
     rt->policy.stalled_at = message->offset;
     ee_err_set(&rt->trouble, "%s", fault.detail);
   } else if (intake == INTAKE_STEP) {
-    good = add_version(rt, message->offset, message->timestamp_ms * EE_MICROS_PER_MS, record);
+    good = add_version(rt, message->offset, message->timestamp_ms * EE_MICROS_PER_MS, taken.record);
   } else {
     rt->metrics->dead_letters[fault.reason]++;
     ee_log(EE_ERROR, "a policy version is passed over: it cannot be read",

@@ -45,18 +45,20 @@ bool restore_begin(struct ee_runtime *rt, struct partition *p) {
 }
 
 static bool put(struct ee_runtime *rt, struct partition *p, uint8_t changelog,
-                const struct ee_message *message, const void *record) {
+                const struct ee_message *message, const struct intake_record *taken) {
   struct ee_store_key key = {.partition = p->number, .changelog = changelog, .key = message->key};
-  if (record == NULL) {
+  if (taken == NULL) {
     return ee_store_restore(rt->store, key, (struct ee_bytes){0}, EE_NEVER, &rt->trouble);
   }
-  ee_buf_clear(&rt->value);
-  // In the current schema, whoever wrote it.
-  ee_encode(ee_topics[message->tp.topic].value, record, &rt->value);
-  if (rt->value.failed) return ee_err_set(&rt->trouble, "no memory to restore state");
-  struct ee_bytes value = ee_buf_bytes(&rt->value);
-  int64_t wake_at =
-      rt->ops->wake_at(rt->processor->self, changelog, key.key, record, p->clock, &rt->arena);
+  struct ee_bytes value = taken->avro;
+  if (!taken->current) {
+    ee_buf_clear(&rt->value);
+    ee_encode(ee_topics[message->tp.topic].value, taken->record, &rt->value);
+    if (rt->value.failed) return ee_err_set(&rt->trouble, "no memory to restore state");
+    value = ee_buf_bytes(&rt->value);
+  }
+  int64_t wake_at = rt->ops->wake_at(rt->processor->self, changelog, key.key, taken->record,
+                                     p->clock, &rt->arena);
   return ee_store_restore(rt->store, key, value, wake_at, &rt->trouble);
 }
 
@@ -126,11 +128,11 @@ bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changel
   }
   if (message->key.data == NULL) return refused(rt, message, "missing_field", "no key");
   if (p->unread) return not_ours(rt, message);
-  void *record = NULL;
-  struct ee_bytes avro;
+  struct intake_record taken;
   struct ee_fault fault = {0};
   enum intake intake = INTAKE_STEP;
-  if (message->value.data != NULL) intake = intake_decode(rt, message, &record, &avro, &fault);
+  bool deleted = message->value.data == NULL;
+  if (!deleted) intake = intake_decode(rt, message, &taken, &fault);
   bool good = true;
   if (intake == INTAKE_WAIT) {
     stall(rt, restore, message);
@@ -138,7 +140,7 @@ bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changel
   } else if (intake == INTAKE_REFUSED) {
     good = refused(rt, message, ee_reason_name(fault.reason), fault.detail);
   } else {
-    good = put(rt, p, changelog, message, record);
+    good = put(rt, p, changelog, message, deleted ? NULL : &taken);
     restore->from = message->offset + 1;
     rt->metrics->restored_records++;
   }

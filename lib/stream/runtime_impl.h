@@ -270,9 +270,14 @@ void restore_stop(struct ee_runtime *rt, struct partition *p);
 
 // intake.c
 enum intake { INTAKE_STEP, INTAKE_REFUSED, INTAKE_WAIT };
-// Decodes a message into the arena. REFUSED fills fault.
+struct intake_record {
+  void *record;          // in the arena
+  struct ee_bytes avro;  // of the message, unframed
+  bool current;          // avro is in the current schema
+};
+// Decodes a message. REFUSED fills fault.
 enum intake intake_decode(struct ee_runtime *rt, const struct ee_message *message,
-                          void **ret_record, struct ee_bytes *ret_avro, struct ee_fault *fault);
+                          struct intake_record *ret, struct ee_fault *fault);
 bool intake_dead_letter(struct ee_runtime *rt, const struct ee_message *message,
                         const struct ee_fault *fault);
 
