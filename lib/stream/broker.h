@@ -45,6 +45,7 @@ struct ee_message {
   bool append_time;       // timestamp is the broker's append time
   struct ee_bytes key;    // data NULL: none
   struct ee_bytes value;  // data NULL: tombstone
+  size_t header_size;     // bytes that its headers take
   void *owner;            // the implementation's
 };
 

@@ -23,12 +23,7 @@ static void close_all(void *context) {
   ee_kafka_handle_free(broker->observer);
   ee_kafka_handle_free(broker->group->handle);
   ee_kafka_group_free(broker->group);
-  if (broker->fetch->outstanding == 0) {
-    ee_kafka_handle_free(broker->fetch->handle);
-  } else {
-    // Messages that nobody gave back would make librdkafka wait for ever.
-    ee_kafka_handle_silence(broker->fetch->handle);
-  }
+  ee_kafka_handle_free(broker->fetch->handle);
   ee_kafka_fetch_free(broker->fetch);
   ee_kafka_shared_free(broker->shared);
   free(broker);

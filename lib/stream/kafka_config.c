@@ -117,9 +117,12 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most) {
   return value < least ? least : value > most ? most : value;
 }
 
+#define MESSAGE_SIZE 512  // of a message with what librdkafka has of it: events are small
+
 // An eighth of the memory for what waits to be taken and as much for what is being fetched
 // (more would only be fetched again after a pause), of one partition little, for the same
-// reason; a quarter for what is to be sent. Half is left for what the caller holds.
+// reason; a quarter for what is to be sent. Half is left for what librdkafka has beside the
+// bytes that it counts. A record larger than a fetch comes all the same, alone.
 static bool set_sizes(rd_kafka_conf_t *conf, const struct ee_kafka_settings *s,
                       enum ee_kafka_role role, struct ee_err *err) {
   int64_t memory = s->memory_bytes;
@@ -127,8 +130,9 @@ static bool set_sizes(rd_kafka_conf_t *conf, const struct ee_kafka_settings *s,
     case EE_KAFKA_FETCHER:
       return set_number(conf, "queued.max.messages.kbytes",
                         clamp(memory / 8 / KIB, MIB / KIB, 2000000), err) &&
-             set_number(conf, "fetch.max.bytes", clamp(memory / 8, LARGEST_RECORD, 50 * MIB),
-                        err) &&
+             set_number(conf, "queued.min.messages",
+                        clamp(memory / 8 / MESSAGE_SIZE, MIB / MESSAGE_SIZE, 100000), err) &&
+             set_number(conf, "fetch.max.bytes", clamp(memory / 8, MIB, 50 * MIB), err) &&
              set_number(conf, "fetch.message.max.bytes", clamp(memory / 128, 64 * KIB, MIB), err);
     case EE_KAFKA_TRANSACTOR:
       return set_number(conf, "queue.buffering.max.kbytes",

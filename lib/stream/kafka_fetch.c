@@ -264,18 +264,71 @@ static bool take_error(struct ee_kafka_fetch *fetch, struct ee_kafka_partition *
   return true;
 }
 
-static struct ee_message convert(struct ee_tp tp, rd_kafka_message_t *from) {
+// A copy. librdkafka's own keeps the whole response that it came in, of all partitions, and
+// those of a topic with little traffic wait long beside one with much; and of headers that it
+// was asked for it makes an allocation each.
+struct held {
+  size_t headers_at, size;
+  uint8_t bytes[];  // key, value, headers: of each its sizes, name and value
+};
+
+struct header_sizes {
+  size_t name, value;
+  bool null;
+};
+
+static struct ee_bytes keep(struct held *held, const void *data, size_t size) {
+  uint8_t *place = held->bytes + held->size;
+  if (data == NULL) return ee_bytes(NULL, 0);
+  if (size > 0) memcpy(place, data, size);
+  held->size += size;
+  return ee_bytes(place, size);
+}
+
+// Returns their size, and keeps them unless `held` is NULL.
+static size_t keep_headers(struct held *held, const rd_kafka_headers_t *headers) {
+  const char *name;
+  const void *value;
+  struct header_sizes sizes = {0};
+  size_t sum = 0;
+  for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &sizes.value) ==
+                     RD_KAFKA_RESP_ERR_NO_ERROR;
+       i++) {
+    sizes.name = strlen(name);
+    sizes.null = value == NULL;
+    if (sizes.null) sizes.value = 0;
+    sum += sizeof sizes + sizes.name + sizes.value;
+    if (held == NULL) continue;
+    keep(held, &sizes, sizeof sizes);
+    keep(held, name, sizes.name);
+    keep(held, value, sizes.value);
+  }
+  return sum;
+}
+
+// False: no memory.
+static bool convert(struct ee_tp tp, rd_kafka_message_t *from, struct ee_message *ret) {
+  rd_kafka_headers_t *headers = NULL;
+  bool plain = rd_kafka_message_headers(from, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR;
+  size_t header_size = plain ? 0 : keep_headers(NULL, headers);
+  struct held *held = malloc(sizeof *held + from->key_len + from->len + header_size);
+  if (held == NULL) return false;
+  held->size = 0;
   rd_kafka_timestamp_type_t type;
   int64_t timestamp = rd_kafka_message_timestamp(from, &type);
-  return (struct ee_message){
+  *ret = (struct ee_message){
       .tp = tp,
       .offset = from->offset,
       .timestamp_ms = timestamp,
       .append_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME,
-      .key = {.data = from->key, .size = from->key_len},
-      .value = {.data = from->payload, .size = from->len},
-      .owner = from,
+      .key = keep(held, from->key, from->key_len),
+      .value = keep(held, from->payload, from->len),
+      .header_size = header_size,
+      .owner = held,
   };
+  held->headers_at = held->size;
+  if (!plain) keep_headers(held, headers);
+  return true;
 }
 
 static void watch_queue(struct ee_kafka_fetch *fetch) {
@@ -302,10 +355,14 @@ size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *r
       rd_kafka_message_destroy(message);
       continue;
     }
-    part->position = message->offset + 1;
-    fetch->messages[kept++] = convert(part->tp, message);
+    if (convert(part->tp, message, &fetch->messages[kept])) {
+      part->position = message->offset + 1;
+      kept++;
+    } else {
+      ee_kafka_notice(&fetch->handle->shared->notices, EE_FATAL, "no memory for messages");
+    }
+    rd_kafka_message_destroy(message);
   }
-  fetch->outstanding += kept;
   if (!fetch->handle->shared->wakes_itself) watch_queue(fetch);
   if (kept > 0) {
     fetch->data_ms = now_ms;
@@ -355,20 +412,20 @@ rd_kafka_topic_partition_list_t *ee_kafka_fetch_sleeping(struct ee_kafka_fetch *
   return list;
 }
 
-void ee_kafka_fetch_give_back(struct ee_kafka_fetch *fetch, struct ee_message *message) {
-  if (message->owner == NULL) return;
-  rd_kafka_message_destroy(message->owner);
+void ee_kafka_fetch_give_back(struct ee_message *message) {
+  free(message->owner);
   message->owner = NULL;
-  fetch->outstanding--;
 }
 
 struct ee_bytes ee_kafka_fetch_header(const struct ee_message *message, const char *name) {
-  rd_kafka_headers_t *headers;
-  const void *value;
-  size_t size;
-  if (rd_kafka_message_headers(message->owner, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-      rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return ee_bytes(NULL, 0);
+  const struct held *held = message->owner;
+  struct ee_bytes last = ee_bytes(NULL, 0);
+  struct header_sizes sizes;
+  for (size_t at = held->headers_at; at < held->size; at += sizes.name + sizes.value) {
+    memcpy(&sizes, held->bytes + at, sizeof sizes);
+    at += sizeof sizes;
+    if (sizes.name != strlen(name) || memcmp(held->bytes + at, name, sizes.name) != 0) continue;
+    last = ee_bytes(sizes.null ? NULL : held->bytes + at + sizes.name, sizes.value);
   }
-  return ee_bytes(value, size);
+  return last;
 }

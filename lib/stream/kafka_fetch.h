@@ -21,11 +21,10 @@ struct ee_kafka_fetch {
   struct ee_kafka_partition *changed;                 // list of those to bring about
   rd_kafka_message_t *batch[EE_KAFKA_BATCH];
   struct ee_message messages[EE_KAFKA_BATCH];
-  size_t outstanding;  // messages not given back
-  int64_t data_ms;     // when messages arrived last, monotonic
-  int64_t woken_ms;    // when ee_kafka_fetch_sleeping looked last
-  size_t waiting;      // messages in librdkafka's queue after the last turn
-  size_t backlog;      // most of them since the fetcher was last woken
+  int64_t data_ms;   // when messages arrived last, monotonic
+  int64_t woken_ms;  // when ee_kafka_fetch_sleeping looked last
+  size_t waiting;    // messages in librdkafka's queue after the last turn
+  size_t backlog;    // most of them since the fetcher was last woken
 };
 
 bool ee_kafka_fetch_new(struct ee_kafka_shared *shared, struct ee_kafka_fetch **ret,
@@ -57,7 +56,7 @@ rd_kafka_topic_partition_list_t *ee_kafka_fetch_sleeping(struct ee_kafka_fetch *
 // How long poll may wait at most before it asks that again.
 int ee_kafka_fetch_patience_ms(const struct ee_kafka_fetch *fetch, int64_t now_ms);
 
-void ee_kafka_fetch_give_back(struct ee_kafka_fetch *fetch, struct ee_message *message);
+void ee_kafka_fetch_give_back(struct ee_message *message);
 struct ee_bytes ee_kafka_fetch_header(const struct ee_message *message, const char *name);
 
 #endif

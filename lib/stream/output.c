@@ -10,6 +10,8 @@
 // (a late admission over an old grant).
 #define OUTPUT_BYTES_MAX ((size_t)256 << 20)
 #define HEADERS_MAX EE_DEADLETTER_HEADERS
+// Beside key, value and headers: our list's and librdkafka's bookkeeping.
+#define OUTPUT_COST 256
 
 void output_init(struct output_list *list) {
   *list = (struct output_list){0};
@@ -72,7 +74,7 @@ bool output_add(struct ee_runtime *rt, struct ee_tp tp, struct ee_bytes key, str
     if (!add_header(list, &headers[i])) return false;
   }
   if (list->bytes.failed || !add_item(list, &item)) return false;
-  rt->batch_bytes += list->bytes.size - item.key_at;
+  rt->batch_bytes += list->bytes.size - item.key_at + OUTPUT_COST;
   rt->metrics->outputs[tp.topic]++;
   return true;
 }

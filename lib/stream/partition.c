@@ -30,10 +30,18 @@ static struct ee_message *queue_head(struct queue *queue) {
   return queue->count == 0 ? NULL : &queue->items[queue->head];
 }
 
-#define MESSAGE_COST 512  // beside key and value: librdkafka's and our own bookkeeping
+#define MESSAGE_COST 256  // beside key and value: a place in a ring half empty, malloc's rounding
 
 static size_t cost_of(const struct ee_message *message) {
-  return message->key.size + message->value.size + MESSAGE_COST;
+  return message->key.size + message->value.size + message->header_size + MESSAGE_COST;
+}
+
+// A ring that has grown is not kept: each of many topics and partitions is busy at some time.
+static void queue_shrink(struct queue *queue) {
+  if (queue->count > 0 || queue->capacity <= QUEUE_LOW) return;
+  free(queue->items);
+  queue->items = NULL;
+  queue->head = queue->capacity = 0;
 }
 
 static void queue_drop(struct ee_runtime *rt, struct queue *queue) {
@@ -43,6 +51,7 @@ static void queue_drop(struct ee_runtime *rt, struct queue *queue) {
   rt->broker->ops->free_message(rt->broker, &queue->items[queue->head]);
   queue->head = (queue->head + 1) % queue->capacity;
   queue->count--;
+  queue_shrink(queue);
 }
 
 static void queue_clear(struct ee_runtime *rt, struct queue *queue) {

@@ -31,11 +31,13 @@ extern const char *malloc_conf;
 const char *malloc_conf = "narenas:1,dirty_decay_ms:500,muzzy_decay_ms:0";
 
 // Of --memory, what the process takes whatever it does: code's data, threads, LMDB's lists and
-// pages, librdkafka's requests. The rest is shared out, half of it to the working set.
-#define MEMORY_BASE (INT64_C(44) << 20)
+// pages, librdkafka's requests. Of the rest a fifth is for what jemalloc has in pages beside
+// what it has given out; what remains is shared out, half of it to the working set.
+#define MEMORY_BASE (INT64_C(40) << 20)
+#define USED_PERCENT 80
 
 static int64_t memory_share(const struct ee_processor_settings *settings, int64_t part) {
-  return (settings->memory_bytes - MEMORY_BASE) / part;
+  return (settings->memory_bytes - MEMORY_BASE) / 100 * USED_PERCENT / part;
 }
 
 static bool check_name(const char *text, struct ee_err *err) {
@@ -85,8 +87,8 @@ const struct ee_option ee_processor_options[] = {
      .fallback = "128MiB",
      .least = 64 << 20,
      .most = INT64_C(1) << 40,
-     .doc = "Bound of what the process holds: anonymous and shared memory. Half of it or so is the "
-            "working set; the rest is for queues and batches."},
+     .doc = "Bound of what the process holds: anonymous and shared memory. A third of it or so is "
+            "the working set; the rest is for queues and batches."},
     {.name = "http",
      .argument = "HOST:PORT",
      .type = EE_OPTION_TEXT,
@@ -270,7 +272,7 @@ static bool open_runtime(struct program *p, struct ee_err *err) {
                                          .checkpoint_interval_ms = CHECKPOINT_INTERVAL_MS,
                                          .batch_bytes = memory_share(s, 16),
                                          .checkpoint_bytes = memory_share(s, 16),
-                                         .queue_bytes = memory_share(s, 6),
+                                         .queue_bytes = memory_share(s, 8),
                                          .tick_interval_ms = s->drain ? 0 : s->tick_interval_ms,
                                          .policy_margin_ms = s->policy_margin_ms,
                                          .drain = s->drain,

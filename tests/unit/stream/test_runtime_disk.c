@@ -166,8 +166,8 @@ static void test_queues_are_bounded_by_bytes(void **state) {
     struct ee_tp tp = {EE_TOPIC_ADMISSION, i};
     behind += rig->broker->ops->lag(rig->broker, tp);
   }
-  // Each takes 512 bytes and more. One batch comes before the broker is asked to pause.
-  assert_true(behind > RECORDS - BOUND / 512 - 256);
+  // Each takes 256 bytes and more. One batch comes before the broker is asked to pause.
+  assert_true(behind > RECORDS - BOUND / 256 - 256);
   assert_true(troubled_disk_stop());
   rig_turns(rig, 2 * SOON);
   rig_assert_all_counted(rig, (200 + RECORDS) / 10);
