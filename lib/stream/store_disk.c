@@ -196,8 +196,10 @@ static int open_env(struct ee_disk *disk, bool *ret_fresh) {
   size_t size = map_size(disk->directory, ret_fresh);
   if ((code = mdb_env_set_mapsize(disk->env, size)) != 0) return code;
   if ((code = mdb_env_set_maxdbs(disk->env, EE_DB_COUNT)) != 0) return code;
+  // Rows are read here and there: where the kernel has little memory for the file, reading
+  // ahead would be nearly all that it does.
   return mdb_env_open(disk->env, disk->directory,
-                      MDB_NOSYNC | MDB_NOMETASYNC | MDB_NOTLS | MDB_NOLOCK, 0600);
+                      MDB_NOSYNC | MDB_NOMETASYNC | MDB_NOTLS | MDB_NOLOCK | MDB_NORDAHEAD, 0600);
 }
 
 // Handles become good for other transactions when the one that opened them is committed.
