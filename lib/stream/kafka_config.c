@@ -26,9 +26,7 @@ static const struct setting tuning[] = {
     // resumed, or an end that is reached, waits for the fetch under way.
     {ROLE(EE_KAFKA_FETCHER), "fetch.wait.max.ms", "20"},
     {ROLE(EE_KAFKA_FETCHER), "fetch.error.backoff.ms", "100"},
-    // Batches go out when they are full, and at the commit, which waits for no linger. Before the
-    // end of a shorter one librdkafka's thread spins for up to a millisecond.
-    {ROLE(EE_KAFKA_TRANSACTOR), "linger.ms", "100"},
+    {ROLE(EE_KAFKA_TRANSACTOR), "linger.ms", "5"},
     // The first request of a transaction is often told to come back (CONCURRENT_TRANSACTIONS).
     {ROLE(EE_KAFKA_TRANSACTOR), "retry.backoff.ms", "5"},
     {ROLE(EE_KAFKA_TICKER), "linger.ms", "1"},
