@@ -379,12 +379,39 @@ static enum stepped load_tick(struct ee_runtime *rt, struct partition *p) {
   return STEPPED;
 }
 
-static bool tick_ready(struct ee_runtime *rt, const struct partition *p) {
+// The input that the tick at the head of its queue waits for; EE_TOPIC_COUNT: none.
+static enum ee_topic tick_waits_for(struct ee_runtime *rt, const struct partition *p) {
   for (int topic = 0; topic < EE_TOPIC_COUNT; topic++) {
     if (!rt->is_input[topic] || p->tick_offsets[topic] == INT64_MAX) continue;
-    if (!partition_reached(rt, p, (enum ee_topic)topic, p->tick_offsets[topic])) return false;
+    if (!partition_reached(rt, p, (enum ee_topic)topic, p->tick_offsets[topic])) {
+      return (enum ee_topic)topic;
+    }
   }
-  return true;
+  return EE_TOPIC_COUNT;
+}
+
+// A tick that names offsets of a log that was cut or made anew would hold up the clock, and with
+// it nothing but what ticks decide: that is said.
+static void say_tick_waits(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
+  bool at_end = p->queues[topic].count == 0 &&
+                rt->broker->ops->lag(rt->broker, (struct ee_tp){topic, p->number}) == 0;
+  if (!at_end) {
+    p->tick_held_ms = 0;
+  } else if (p->tick_held_ms == 0) {
+    p->tick_held_ms = rt->now_ms;
+  } else if (rt->now_ms - p->tick_held_ms >= HELD_MS) {
+    runtime_say_held(rt, &p->tick_message,
+                     "a tick waits for records beyond the end of a log that was made anew perhaps "
+                     "(docs/reset.md)",
+                     ee_topics[topic].name);
+  }
+}
+
+static bool tick_ready(struct ee_runtime *rt, struct partition *p) {
+  enum ee_topic topic = tick_waits_for(rt, p);
+  if (topic == EE_TOPIC_COUNT) p->tick_held_ms = 0;
+  if (topic != EE_TOPIC_COUNT) say_tick_waits(rt, p, topic);
+  return topic == EE_TOPIC_COUNT;
 }
 
 // Wakes one due key; *ret_found says whether there was one.

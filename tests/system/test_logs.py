@@ -193,3 +193,14 @@ def test_changelog_made_anew_under_way(scene: Scene) -> None:
     scene.make_anew("join.state")
     assert running.wait(60).status == 1
     refused(scene.drain(status=1), scene.topic("join.state"), "docs/reset.md")
+
+
+def test_ticks_of_a_log_that_is_gone(scene: Scene) -> None:
+    """They name offsets that are never reached: the clock stands still, and that is said."""
+    scene.admit(10)
+    scene.make_anew("admission")
+    running = scene.start()
+    waits = running.wait_log(lambda log: log["message"].startswith("a tick waits"), "the tick that holds up the clock")
+    assert waits["topic"] == scene.topic("tick")
+    assert waits["why"] == "envelope.admission.v1"
+    assert running.terminate().status == 0

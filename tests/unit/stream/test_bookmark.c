@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Bookmarks as text, which outlives builds.
 #include "stream/bookmark.h"
 #include "support/test.h"
 

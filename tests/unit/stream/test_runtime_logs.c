@@ -11,6 +11,11 @@ static struct ee_log *log_of(struct rig *rig, enum ee_topic topic) {
   return ee_log_of(rig->cluster, (struct ee_tp){topic, rig_partition_of("x")});
 }
 
+static struct ee_committed *committed_of(struct rig *rig, enum ee_topic topic) {
+  struct ee_tp tp = {topic, rig_partition_of("x")};
+  return &ee_group_of(rig->cluster, "counter")->offsets[ee_log_index(rig->cluster, tp)];
+}
+
 // What an unclean election of a leader does, or, to 0, a topic that is made anew.
 static void cut_end(struct ee_log *log, int64_t end) {
   log->count = ee_log_find(log, end);
@@ -68,9 +73,8 @@ static void test_same_log_goes_on(void **state) {
 static void test_offset_without_bookmark_goes_on(void **state) {
   struct rig *rig = *state;
   read_ten(rig);
-  size_t index =
-      ee_log_index(rig->cluster, (struct ee_tp){EE_TOPIC_ADMISSION, rig_partition_of("x")});
-  strcpy(ee_group_of(rig->cluster, "counter")->offsets[index].metadata, "by hand");
+  struct ee_committed by_hand = {.offset = 10, .metadata = "by hand"};
+  *committed_of(rig, EE_TOPIC_ADMISSION) = by_hand;
   cut_end(log_of(rig, EE_TOPIC_ADMISSION), 9);
   append(rig, 9, 10);  // would be recognised by the bookmark
   assert_goes_on(rig);
@@ -126,9 +130,7 @@ static void test_input_made_anew_under_way(void **state) {
 
 // As Kafka forgets a group's offsets of a topic that is deleted. Returns what was committed.
 static int64_t forget(struct rig *rig, enum ee_topic topic) {
-  struct ee_tp tp = {topic, rig_partition_of("x")};
-  struct ee_committed *committed =
-      &ee_group_of(rig->cluster, "counter")->offsets[ee_log_index(rig->cluster, tp)];
+  struct ee_committed *committed = committed_of(rig, topic);
   int64_t offset = committed->offset;
   *committed = (struct ee_committed){.offset = EE_OFFSET_NONE};
   return offset;
