@@ -139,11 +139,12 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 }
 
 void ee_kafka_explain_fence(const struct ee_kafka_shared *shared, struct ee_err *err) {
-  ee_err_prefix(err,
-                "another process runs as instance \"%s\" of group \"%s\" (give each an --instance "
-                "and a --state-dir of its own), or the brokers were away and let this one join twice "
-                "(start it again)",
-                shared->settings.instance, shared->settings.group);
+  ee_err_prefix(
+      err,
+      "another process runs as instance \"%s\" of group \"%s\" (give each an --instance "
+      "and a --state-dir of its own), or the brokers were away and let this one join twice "
+      "(start it again)",
+      shared->settings.instance, shared->settings.group);
 }
 
 void ee_kafka_handle_fatal(struct ee_kafka_handle *handle) {
