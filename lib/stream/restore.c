@@ -141,8 +141,10 @@ bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changel
     good = refused(rt, message, ee_reason_name(fault.reason), fault.detail);
   } else {
     good = put(rt, p, changelog, message, deleted ? NULL : &taken);
-    restore->from = message->offset + 1;
-    rt->metrics->restored_records++;
+    if (good) {
+      restore->from = message->offset + 1;
+      rt->metrics->restored_records++;
+    }
   }
   ee_arena_clear(&rt->arena);
   return good;

@@ -301,6 +301,11 @@ static void take_input(struct ee_runtime *rt, struct partition *p, struct ee_mes
 }
 
 static void take_message(struct ee_runtime *rt, struct ee_message *message) {
+  if (rt->phase ==
+      PHASE_FAILED) {  // one before it could not be taken, and is not to be passed over
+    rt->broker->ops->free_message(rt->broker, message);
+    return;
+  }
   struct partition *p = runtime_partition(rt, message->tp.partition);
   int changelog = changelog_of(rt, message->tp.topic);
   if (rt->ops->uses_policy && message->tp.topic == EE_TOPIC_POLICY) {

@@ -3,6 +3,7 @@
 // deletions and timers included.
 #include <stdlib.h>
 
+#include "support/chaos.h"
 #include "tests/unit/stream/runtime_rig.h"
 #include "tests/unit/stream/store_support.h"
 
@@ -53,6 +54,64 @@ static void test_tombstones_are_restored(void **state) {
   rig_start(rig);
   rig_turns(rig, 60);
   rig_assert_all_counted(rig, 2);
+}
+
+enum { LONE = 40 };  // envelopes of which each has one record in the changelog
+
+static void append_lone(struct rig *rig, const char *event) {
+  char envelope[32];
+  for (int i = 0; i < LONE; i++) {
+    snprintf(envelope, sizeof envelope, "lone-%d", i);
+    rig_append_admission(rig, envelope, event);
+  }
+}
+
+// Restores into a new store, while an allocation fails; false: there are not that many.
+static bool restore_short_of_memory(struct rig *rig, size_t after, size_t *ends) {
+  char envelope[32];
+  char *directory = directory_new();
+  bool runs = true;
+  rig_start(rig);
+  append_lone(rig, "first");
+  rig_turns(rig, 60);
+  rig_crash(rig);
+  rig->directory = directory;
+  rig->settings.checkpoint_bytes = 256;
+  rig_start(rig);
+  ee_chaos_fail_after(after);
+  for (int i = 0; runs && i < 60; i++)
+    runs = rig_turn(rig) != EE_RUNTIME_FAILED;
+  bool failed = ee_chaos_stop();
+  assert_true(runs || failed);
+  if (!runs) {
+    ++*ends;
+    rig_crash(rig);
+    rig_start(rig);
+  }
+  append_lone(rig, "second");
+  rig_turns(rig, 400);
+  for (int i = 0; i < LONE; i++) {
+    snprintf(envelope, sizeof envelope, "lone-%d", i);
+    rig_assert_counted(rig, envelope, 2);
+  }
+  rig_crash(rig);
+  directory_free(directory);
+  return failed;
+}
+
+// What could not be taken for want of memory is not passed over: the process ends, and the next
+// one reads on from there, however much of the same batch came after it.
+static void test_a_restore_without_memory_ends_where_it_was(void **state) {
+  (void)state;
+  size_t ends = 0;
+  bool failed = true;
+  for (size_t after = 0; failed; after++) {
+    void *rig = NULL;
+    assert_int_equal(rig_setup(&rig), 0);
+    failed = restore_short_of_memory(rig, after, &ends);
+    rig_teardown(&rig);
+  }
+  assert_true(ends > 0);
 }
 
 // What was committed behind another's open transaction is state like the rest: the restore
@@ -271,6 +330,7 @@ static void test_ends_are_asked_for_between_commits(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_timers_survive_a_restart, rig_setup, rig_teardown),
+      cmocka_unit_test(test_a_restore_without_memory_ends_where_it_was),
       cmocka_unit_test_setup_teardown(test_tombstones_are_restored, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_restores_beyond_an_open_transaction, rig_setup,
                                       rig_teardown),
