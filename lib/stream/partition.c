@@ -181,7 +181,8 @@ bool partition_load_state(struct ee_runtime *rt, struct partition *p) {
   if (value.data == NULL) return true;
   void *record = ee_arena_alloc(&rt->arena, type->size);
   struct ee_fault fault;
-  if (record == NULL || !ee_decode(ee_plan_own(type), value, &rt->arena, record, &fault)) {
+  const struct ee_plan *plan = ee_plan_own(type);
+  if (record == NULL || plan == NULL || !ee_decode(plan, value, &rt->arena, record, &fault)) {
     ee_arena_clear(&rt->arena);
     return ee_err_set(&rt->trouble, "partition %d: the stored clock cannot be read",
                       (int)p->number);
