@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/countdown.h"
+
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
@@ -16,38 +18,38 @@ void *__wrap_realloc(void *memory, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
 
-static bool armed;
-static bool failed;
-static size_t remaining;  // to succeed
-static size_t failures;   // to come after that
+static struct countdown chaos;    // the test's own
+static struct countdown program;  // of the whole program
 
 void ee_chaos_fail_times(size_t after, size_t times) {
-  armed = true;
-  failed = false;
-  remaining = after;
-  failures = times;
+  chaos = countdown_of(after, times);
 }
 
 void ee_chaos_fail_after(size_t after) {
   ee_chaos_fail_times(after, 1);
 }
 
+size_t ee_chaos_seen(void) {
+  return chaos.seen;
+}
+
 bool ee_chaos_stop(void) {
-  bool result = failed;
-  armed = false;
-  failed = false;
+  bool result = chaos.failed;
+  chaos.armed = chaos.failed = false;
   return result;
 }
 
+__attribute__((constructor)) static void begin(void) {
+  program = countdown_from_environment("EE_CHAOS");
+}
+
+__attribute__((destructor)) static void end(void) {
+  countdown_report(&program, "EE_CHAOS");
+}
+
 static bool must_fail(void) {
-  if (!armed || failures == 0) return false;
-  if (remaining > 0) {
-    remaining--;
-    return false;
-  }
-  failures--;
-  failed = true;
-  return true;
+  bool fails = countdown_strikes(&program);
+  return countdown_strikes(&chaos) || fails;
 }
 
 void *__wrap_malloc(size_t size) {
