@@ -224,6 +224,8 @@ bool store_write(struct ee_runtime *rt, const struct ee_store_checkpoint *checkp
     return true;
   }
   rt->metrics->checkpoints_failed++;
+  // No try will succeed: whoever is started next makes the store anew.
+  if (ee_store_corrupt(rt->store) && !rt->stopping) return runtime_fail(rt, "%s", rt->undone.text);
   if (known) return false;  // said, and said again as long as it is not ready
   ee_log(EE_ERROR, "state was not written to disk; nothing is read until it is",
          EE_LOG_WITH(EE_LOG_S("why", ee_str(rt->undone.text))));

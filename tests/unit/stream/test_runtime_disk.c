@@ -57,6 +57,48 @@ static void test_a_full_disk_stops_intake_until_there_is_room(void **state) {
   directory_free(directory);
 }
 
+static bool still_runs(struct rig *rig, int turns) {
+  for (int i = 0; i < turns; i++) {
+    if (rig_turn(rig) == EE_RUNTIME_FAILED) return false;
+  }
+  return true;
+}
+
+// A disk that fails where the store cannot tell any more what it holds: to try again would be for
+// ever, so the process ends, and the next one makes the store anew.
+static void test_a_disk_that_spoils_the_store_ends_the_process(void **state) {
+  struct rig *rig = *state;
+  char *directory = start_on_disk(rig);
+  size_t ends = 0, fails = 0;
+  bool failed = true;
+  rig_append_many(rig, 0, 10);
+  rig_turns(rig, 60);
+  for (size_t after = 0; failed; after++) {
+    int from = 10 * (int)(after + 1);
+    uint64_t before = rig->metrics.checkpoints_failed;
+    rig_append_many(rig, from, from + 5);
+    troubled_disk_fail(after, 1, EIO);
+    bool runs = still_runs(rig, 60);
+    rig_append_many(rig, from + 5, from + 10);  // its commit proves the ends of the former's
+    runs = runs && still_runs(rig, SOON);
+    failed = troubled_disk_stop();
+    runs = runs && still_runs(rig, SOON);
+    if (failed && rig->metrics.checkpoints_failed > before) fails++;
+    if (!runs) {
+      assert_non_null(strstr(rig->err.text, "must be rebuilt from the changelogs"));
+      ends++;
+      rig_crash(rig);
+      rig_start(rig);
+      rig_turns(rig, SOON);
+    }
+    assert_true(is_ready(rig));
+    rig_assert_all_counted(rig, (size_t)from / 10 + 1);
+  }
+  assert_true(ends > 0 && fails > ends);
+  rig_crash(rig);
+  directory_free(directory);
+}
+
 // An admission of an envelope in the last partition.
 static void append_to_last(struct rig *rig, int number) {
   char envelope[32], event[32];
@@ -234,6 +276,8 @@ static void test_changes_that_wait_for_a_checkpoint_are_bounded(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_a_full_disk_stops_intake_until_there_is_room, rig_setup,
+                                      rig_teardown),
+      cmocka_unit_test_setup_teardown(test_a_disk_that_spoils_the_store_ends_the_process, rig_setup,
                                       rig_teardown),
       cmocka_unit_test_setup_teardown(test_a_full_disk_does_not_outlive_the_partition, rig_setup,
                                       rig_teardown),
