@@ -178,22 +178,26 @@ static bool check_head(struct ee_disk *disk, uint64_t format, const char **ret_u
   return same;
 }
 
-// Sized for what is there; it grows by doubling when it is full.
-static size_t map_size(const char *directory, bool *ret_fresh) {
+// Sized for what is there; it grows by doubling when it is full. Only a file that is not there
+// is a fresh one: what cannot be looked at may hold state of another version.
+static int map_size(const char *directory, size_t *ret_size, bool *ret_fresh) {
   char path[4096];
   struct stat found;
-  size_t size = MAP_LEAST;
   int length = snprintf(path, sizeof path, "%s/data.mdb", directory);
-  *ret_fresh = length < 0 || (size_t)length >= sizeof path || stat(path, &found) != 0;
-  while (!*ret_fresh && size < (size_t)found.st_size && size < SIZE_MAX / 4)
-    size *= 2;
-  return size;
+  if (length < 0 || (size_t)length >= sizeof path) return ENAMETOOLONG;
+  *ret_size = MAP_LEAST;
+  *ret_fresh = stat(path, &found) != 0;
+  if (*ret_fresh) return errno == ENOENT ? 0 : errno;
+  while (*ret_size < (size_t)found.st_size && *ret_size < SIZE_MAX / 4)
+    *ret_size *= 2;
+  return 0;
 }
 
 static int open_env(struct ee_disk *disk, bool *ret_fresh) {
   int code = mdb_env_create(&disk->env);
   if (code != 0) return code;
-  size_t size = map_size(disk->directory, ret_fresh);
+  size_t size;
+  if ((code = map_size(disk->directory, &size, ret_fresh)) != 0) return code;
   if ((code = mdb_env_set_mapsize(disk->env, size)) != 0) return code;
   if ((code = mdb_env_set_maxdbs(disk->env, EE_DB_COUNT)) != 0) return code;
   // Rows are read here and there: where the kernel has little memory for the file, reading
@@ -223,7 +227,7 @@ static int begin_reader(struct ee_disk *disk) {
 // What says that the files cannot be had, rather than that they are no use.
 static bool is_environment(int code) {
   return code == EACCES || code == EPERM || code == EROFS || code == ENOSPC || code == EDQUOT ||
-         code == EMFILE || code == ENFILE || code == EFBIG;
+         code == EMFILE || code == ENFILE || code == EFBIG || code == ENOMEM;
 }
 
 bool ee_disk_open(const char *directory, uint64_t format, size_t changelog_count, bool verify_all,

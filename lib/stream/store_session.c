@@ -22,8 +22,10 @@ static bool path_of(const char *directory, const char *name, char out[PATH_MAX],
   return ee_err_set(err, "%s: %s", directory, strerror(ENAMETOOLONG));
 }
 
-static bool exists(const char *path) {
-  return access(path, F_OK) == 0;
+// A file that the disk does not let be seen is not one that is not there.
+static bool exists(const char *path, bool *ret, struct ee_err *err) {
+  *ret = access(path, F_OK) == 0;
+  return *ret || errno == ENOENT || ee_err_set(err, "%s: %s", path, strerror(errno));
 }
 
 static bool remove_file(const char *path, struct ee_err *err) {
@@ -31,21 +33,25 @@ static bool remove_file(const char *path, struct ee_err *err) {
   return ee_err_set(err, "%s: %s", path, strerror(errno));
 }
 
-// A small file's first line; empty when it cannot be read. Allocates nothing: a want of
-// memory must not look like a damaged file.
-static void read_line(const char *path, char out[TEXT_MAX]) {
+// A small file's first line; empty when it cannot be read. Allocates nothing: a want of memory
+// must not look like a damaged file, and a want of descriptors is an error.
+static bool read_line(const char *path, char out[TEXT_MAX], struct ee_err *err) {
   out[0] = '\0';
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
+  if (fd < 0) {
+    bool wanting = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    return !wanting || ee_err_set(err, "%s: %s", path, strerror(errno));
+  }
   ssize_t size = read(fd, out, TEXT_MAX - 1);
   close(fd);
   out[size < 0 ? 0 : size] = '\0';
   out[strcspn(out, "\n")] = '\0';
+  return true;
 }
 
 // Empty when the system does not say; such a boot is never the same as another.
-static void read_boot(char out[TEXT_MAX]) {
-  read_line("/proc/sys/kernel/random/boot_id", out);
+static bool read_boot(char out[TEXT_MAX], struct ee_err *err) {
+  return read_line("/proc/sys/kernel/random/boot_id", out, err);
 }
 
 struct seal {
@@ -71,14 +77,13 @@ static bool seal_of(const char *path, struct seal *ret, struct ee_err *err) {
   return count == 0;
 }
 
-static const char *judge_open(const char *boot, bool *ret_verify) {
+static bool judge_open(const char *boot, const char **ret_distrust, bool *ret_verify,
+                       struct ee_err *err) {
   char now[TEXT_MAX];
-  read_boot(now);
-  if (now[0] == '\0' || strcmp(boot, now) != 0) {
-    return "the machine went down while it was in use";
-  }
-  *ret_verify = true;
-  return NULL;
+  if (!read_boot(now, err)) return false;
+  *ret_verify = now[0] != '\0' && strcmp(boot, now) == 0;
+  if (!*ret_verify) *ret_distrust = "the machine went down while it was in use";
+  return true;
 }
 
 static bool judge_closed(const char *text, const char *data, const char **ret_distrust,
@@ -102,17 +107,16 @@ static bool judge(const char *directory, const char **ret_distrust, bool *ret_ve
       !path_of(directory, ".session", session, err)) {
     return false;
   }
-  if (!exists(data)) return true;
-  if (exists(opening)) {
+  bool used, cut_short;
+  if (!exists(data, &used, err) || !exists(opening, &cut_short, err)) return false;
+  if (!used) return true;
+  if (cut_short) {
     *ret_distrust = "the last attempt to open it did not end";
     return true;
   }
   char text[TEXT_MAX];
-  read_line(session, text);
-  if (strncmp(text, "open ", 5) == 0) {
-    *ret_distrust = judge_open(text + 5, ret_verify);
-    return true;
-  }
+  if (!read_line(session, text, err)) return false;
+  if (strncmp(text, "open ", 5) == 0) return judge_open(text + 5, ret_distrust, ret_verify, err);
   if (strncmp(text, "closed ", 7) == 0) return judge_closed(text + 7, data, ret_distrust, err);
   bool known = strcmp(text, "corrupt") == 0;
   *ret_distrust = known ? "it was found corrupt" : "its .session file cannot be read";
@@ -147,7 +151,7 @@ static bool write_session(const char *directory, const char *text, struct ee_err
 
 bool ee_session_opened(const char *directory, struct ee_err *err) {
   char boot[TEXT_MAX], text[TEXT_MAX + 8];
-  read_boot(boot);
+  if (!read_boot(boot, err)) return false;
   snprintf(text, sizeof text, "open %s", boot);
   return write_session(directory, text, err);
 }

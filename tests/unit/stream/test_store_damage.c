@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "stream/store_row.h"
+#include "support/troubled_disk.h"
 #include "tests/unit/stream/store_support.h"
 
 #define KEYS 200  // the first half are due some time
@@ -256,6 +257,71 @@ static bool open_with(const char *directory, uint64_t format, size_t changelogs,
   bool ok = ee_store_open(&settings, &store, ret_emptied, err);
   if (ok) ee_store_close(store);
   return ok;
+}
+
+// Whatever call fails while it is opened: it says so, or what it gives is right. Where the disk
+// does not let the markers be seen, they are not taken for missing.
+static void no_call_that_fails_makes_it_believed(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *text;  // of a marker that distrusts the data
+  } cases[] = {{".session", "corrupt\n"}, {".opening", ""}, {NULL, NULL}};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    bool failed = true;
+    size_t errors = 0;
+    for (size_t after = 0; failed; after++) {
+      char *directory = directory_new();
+      struct ee_store *store = NULL;
+      const char *emptied;
+      struct ee_err err = {""};
+      uint32_t round = 0;
+      store_with_round(directory, 3);
+      if (cases[i].name != NULL) {
+        write_file(directory, cases[i].name, cases[i].text, strlen(cases[i].text));
+      }
+      struct ee_store_settings settings = {.directory = directory,
+                                           .memory_bytes = 1 << 20,
+                                           .format = 0x0123456789ABCDEF,
+                                           .changelog_count = 2};
+      troubled_disk_fail(after, 1, EIO);
+      bool opened = ee_store_open(&settings, &store, &emptied, &err);
+      failed = troubled_disk_stop();
+      if (opened) {
+        if (cases[i].name != NULL) assert_non_null(emptied);
+        assert_int_equal(read_round(store, &round), ALL_RIGHT);
+        assert_int_equal(round, emptied == NULL ? 3 : 0);
+        ee_store_close(store);
+      } else {
+        assert_true(failed && err.text[0] != '\0');
+        errors++;
+      }
+      directory_free(directory);
+    }
+    assert_true(errors > 5);
+  }
+}
+
+// Another format is seen as such even where the file's size cannot be asked for.
+static void no_call_that_fails_hides_another_format(void **state) {
+  (void)state;
+  bool failed = true;
+  for (size_t after = 0; failed; after++) {
+    char *directory = directory_new();
+    struct ee_store *store = NULL;
+    const char *emptied;
+    struct ee_err err = {""};
+    store_with_round(directory, 3);
+    struct ee_store_settings settings = {
+        .directory = directory, .memory_bytes = 1 << 20, .format = 1, .changelog_count = 2};
+    troubled_disk_fail(after, 1, EIO);
+    bool opened = ee_store_open(&settings, &store, &emptied, &err);
+    failed = troubled_disk_stop();
+    if (opened) {
+      assert_non_null(emptied);
+      ee_store_close(store);
+    }
+    directory_free(directory);
+  }
 }
 
 static void another_format_empties_it(void **state) {
@@ -603,6 +669,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_kill_leaves_some_checkpoint),
       cmocka_unit_test(markers_empty_it),
+      cmocka_unit_test(no_call_that_fails_makes_it_believed),
+      cmocka_unit_test(no_call_that_fails_hides_another_format),
       cmocka_unit_test(another_format_empties_it),
       cmocka_unit_test(a_newer_layout_is_refused),
       cmocka_unit_test(one_process_at_a_time),
