@@ -98,7 +98,7 @@ bool instance_corrupt_store(struct instance *instance, uint64_t seed, int bytes,
 
 // ---- Life.
 
-bool instance_start(struct instance *instance, struct ee_err *err) {
+static bool start(struct instance *instance, struct ee_err *err) {
   const struct ee_processor_ops *ops = instance->processor->ops;
   const char *emptied;
   bool disk = instance->directory[0] != '\0';
@@ -118,7 +118,6 @@ bool instance_start(struct instance *instance, struct ee_err *err) {
   instance->bad_disk = false;
   instance->starts_at = 0;
   instance->given_up_at = 0;
-  instance->up = true;
   if (!ee_embedded_broker_new(instance->cluster, ops->name, instance->name, &instance->broker,
                               err)) {
     return false;
@@ -129,9 +128,18 @@ bool instance_start(struct instance *instance, struct ee_err *err) {
                         &instance->runtime, err);
 }
 
+bool instance_start(struct instance *instance, struct ee_err *err) {
+  instance->store = NULL;
+  instance->broker = NULL;
+  instance->runtime = NULL;
+  instance->up = start(instance, err);
+  if (!instance->up) instance_close(instance);
+  return instance->up;
+}
+
 void instance_close(struct instance *instance) {
   ee_runtime_free(instance->runtime);
-  instance->broker->ops->close(instance->broker, 0);
+  if (instance->broker != NULL) instance->broker->ops->close(instance->broker, 0);
   ee_store_close(instance->store);
   instance->up = false;
 }

@@ -32,6 +32,7 @@ struct instance {
   int given_up_at;  // when it is down, and the cluster has not noticed; 0: has
 };
 
+// False: it has ended again.
 bool instance_start(struct instance *instance, struct ee_err *err);
 // After a runtime that is DONE or FAILED: leaves the group, closes the store.
 void instance_close(struct instance *instance);

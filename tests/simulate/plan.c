@@ -2,6 +2,9 @@
 // Plans from seeds.
 #include "tests/simulate/plan.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "tools/envelope-traffic/traffic.h"
 
 static const struct {
@@ -38,6 +41,8 @@ static const struct {
 };
 static const char *const processors[PROCESSORS] = {"join", "governance", "accounting"};
 
+static const char *const error_kinds[ERROR_KINDS] = {"none", "allocation", "call", "full"};
+
 void plan_make(struct plan *plan, uint64_t seed) {
   struct random random = {.state = seed * 2 + 1};
   *plan = (struct plan){.seed = seed};
@@ -57,10 +62,47 @@ void plan_make(struct plan *plan, uint64_t seed) {
   }
 }
 
+void plan_make_calm(struct plan *plan, uint64_t seed, const struct error *error) {
+  static const enum fault_kind ends[] = {FAULT_STOP, FAULT_CRASH, FAULT_STORE_LOST};
+  plan_make(plan, seed);
+  plan->disk = true;
+  plan->envelopes = 8 + plan->envelopes % 3;
+  plan->error = *error;
+  plan->fault_count = 0;
+  for (int i = 0; i < PROCESSORS * 3; i++) {
+    int turn = TURNS / 4 * (1 + i / PROCESSORS) + i % PROCESSORS;
+    plan->faults[plan->fault_count++] = (struct fault){
+        .kind = ends[i / PROCESSORS], .turn = turn, .processor = i % PROCESSORS, .number = 1};
+  }
+}
+
+void error_print(const struct error *error, char out[ERROR_TEXT_SIZE]) {
+  snprintf(out, ERROR_TEXT_SIZE, "%s:%zu%s", error_kinds[error->kind], error->number,
+           error->on ? "+" : "");
+}
+
+bool error_parse(const char *text, struct error *ret) {
+  for (int kind = ERROR_NONE + 1; kind < ERROR_KINDS; kind++) {
+    size_t size = strlen(error_kinds[kind]);
+    char *end;
+    if (strncmp(text, error_kinds[kind], size) != 0 || text[size] != ':') continue;
+    size_t number = strtoull(text + size + 1, &end, 10);
+    *ret = (struct error){.kind = (enum error_kind)kind, .number = number, .on = *end == '+'};
+    return true;
+  }
+  return false;
+}
+
 void plan_print(const struct plan *plan, FILE *out) {
   fprintf(out, "seed %llu: %d partition(s), %zu envelopes%s, stores %s\n",
           (unsigned long long)plan->seed, plan->partitions, plan->envelopes,
           plan->retires ? " that retire" : "", plan->disk ? "on disk" : "in memory");
+  if (plan->error.kind != ERROR_NONE) {
+    char error[ERROR_TEXT_SIZE];
+    error_print(&plan->error, error);
+    fprintf(out, "  an error inside; alone: --seed %llu --error %s\n",
+            (unsigned long long)plan->seed, error);
+  }
   for (int turn = 0; turn < TURNS; turn++) {
     for (size_t i = 0; i < plan->fault_count; i++) {
       const struct fault *fault = &plan->faults[i];

@@ -52,6 +52,21 @@ struct fault {
   int number;
 };
 
+// An error inside a process. Each counts on its own, from 0.
+enum error_kind {
+  ERROR_NONE,
+  ERROR_ALLOCATION,
+  ERROR_CALL,  // on a store
+  ERROR_FULL,  // such a call that would take room on the disk, and there is none
+  ERROR_KINDS
+};
+
+struct error {
+  enum error_kind kind;
+  size_t number;
+  bool on;  // the process's later ones fail as well, for a while
+};
+
 struct plan {
   uint64_t seed;
   int partitions;
@@ -63,9 +78,17 @@ struct plan {
   struct fault faults[FAULTS_MAX];
   size_t fault_count;
   uint32_t left_out;  // bit i: fault i does not happen
+  struct error error;
 };
 
 void plan_make(struct plan *plan, uint64_t seed);
+// One in which nothing goes wrong but the error: few envelopes, stores on disk, and every process
+// is stopped, killed, and killed with the loss of its store, so that each way to start is taken.
+void plan_make_calm(struct plan *plan, uint64_t seed, const struct error *error);
 void plan_print(const struct plan *plan, FILE *out);
+// An error as text and back: its kind, a number, and + for those after it too (allocation:17+).
+#define ERROR_TEXT_SIZE 40
+void error_print(const struct error *error, char out[ERROR_TEXT_SIZE]);
+bool error_parse(const char *text, struct error *ret);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "accounting/accounting.h"
+#include "base/file.h"
 #include "base/time.h"
 #include "contract/record.h"
 #include "governance/governance.h"
@@ -15,6 +16,7 @@
 #include "stream/embedded_cluster.h"
 #include "support/chaos.h"
 #include "support/troubled_disk.h"
+#include "tests/simulate/errors.h"
 #include "tests/simulate/instance.h"
 #include "tests/simulate/outputs.h"
 #include "tools/envelope-traffic/traffic.h"
@@ -24,6 +26,7 @@
 #define EVENTS_MAX 256
 #define TURN_MS 5
 #define TURNS_WITH_EVENTS (TURNS * 7 / 10)
+#define TURNS_TO_CATCH_UP 2000
 #define TURNS_TO_FINISH 20000
 #define HOUR_MS INT64_C(3600000)
 #define TICK_BYTES_MAX ((size_t)1 << 16)
@@ -44,6 +47,7 @@ struct world {
   const char *directory;
   FILE *details;
   int turn;
+  struct errors errors;
 
   // Envelopes and how many events of each have been sent.
   const struct pool_envelope *envelopes[EVENTS_MAX];
@@ -247,6 +251,7 @@ static void note_death(struct world *w, struct instance *instance, int slot) {
 
 static bool kill_one(struct world *w, struct instance *instance, int slot, struct ee_err *err) {
   note_death(w, instance, slot);
+  errors_end(&w->errors, instance);
   return instance_kill(instance, err);
 }
 
@@ -344,6 +349,7 @@ static bool strike(struct world *w, const struct fault *fault, struct instance *
   }
 }
 
+// True also when it did not come up for an error inside: then it is tried again later.
 static bool start_one(struct world *w, struct instance *instance, const char *name,
                       struct ee_err *err) {
   char saved[DIRECTORY_MAX + 8];
@@ -353,7 +359,12 @@ static bool start_one(struct world *w, struct instance *instance, const char *na
       !instance_save_store(instance, saved, err)) {
     return false;
   }
-  return instance_start(instance, err);
+  errors_enter(&w->errors, instance);
+  bool up = instance_start(instance, err);
+  errors_leave(&w->errors, instance);
+  if (up || !errors_end(&w->errors, instance)) return up;
+  instance->starts_at = soon(w, 30);
+  return true;
 }
 
 static bool happen(struct world *w, const struct fault *fault, struct ee_err *err) {
@@ -369,9 +380,10 @@ static bool happen(struct world *w, const struct fault *fault, struct ee_err *er
 }
 
 // Excuses for giving up by itself: another process has its name; nothing could be allocated;
-// what the disk holds is not known any more.
-static bool excused(const struct instance *instance, const struct ee_err *why,
+// what the disk holds is not known any more; an error inside.
+static bool excused(struct world *w, const struct instance *instance, const struct ee_err *why,
                     bool short_of_memory) {
+  if (errors_end(&w->errors, instance)) return true;
   if (instance->bad_disk &&
       (strstr(why->text, "is corrupt") != NULL || strstr(why->text, "failing") != NULL)) {
     return true;
@@ -393,6 +405,12 @@ static void begin_shortage(struct world *w, struct instance *instance) {
   }
 }
 
+static void close_one(struct world *w, struct instance *instance) {
+  errors_enter(&w->errors, instance);
+  instance_close(instance);
+  errors_leave(&w->errors, instance);
+}
+
 static bool turn_one(struct world *w, struct instance *instance, int slot, struct ee_err *err) {
   int64_t now_ms = (int64_t)(w->turn + 1) * TURN_MS;
   struct ee_err why = {.text = ""};
@@ -407,14 +425,17 @@ static bool turn_one(struct world *w, struct instance *instance, int slot, struc
   }
   if (w->turn < instance->frozen_until) return true;
   begin_shortage(w, instance);
+  errors_enter(&w->errors, instance);
   enum ee_runtime_state state = ee_runtime_turn(instance->runtime, now_ms, now_ms, 0, &busy, &why);
+  errors_leave(&w->errors, instance);
   bool short_of_memory = ee_chaos_stop();
   troubled_disk_stop();
   if (instance->faulty.dead) return kill_one(w, instance, slot, err);
   if (state == EE_RUNTIME_RUNNING) return true;
-  instance_close(instance);
+  close_one(w, instance);
   if (slot == 0 || random_chance(&w->random, 300)) instance->starts_at = soon(w, 30);
-  if (state == EE_RUNTIME_DONE || excused(instance, &why, short_of_memory)) return true;
+  bool excuse = excused(w, instance, &why, short_of_memory);
+  if (state == EE_RUNTIME_DONE || excuse) return true;
   return ee_err_set(err, "turn %d: %s %d gave up: %s", w->turn, instance->processor->ops->name,
                     slot, why.text);
 }
@@ -469,6 +490,7 @@ static void place_instance(struct world *w, int processor, int slot, struct ee_c
            w->processors[processor].ops->name, slot);
 }
 
+// Their directories stay: to make one takes other calls than to find it.
 static bool forget_stores(struct world *w, struct ee_err *err) {
   static const char *const suffixes[] = {"", ".saved", ".left"};
   for (int processor = 0; processor < PROCESSORS; processor++) {
@@ -478,7 +500,7 @@ static bool forget_stores(struct world *w, struct ee_err *err) {
         if (copy.directory[0] == '\0') continue;
         snprintf(copy.directory, sizeof copy.directory, "%s%s",
                  w->instances[processor][slot].directory, suffixes[i]);
-        if (!instance_lose_store(&copy, err)) return false;
+        if (!ee_dir_make(copy.directory, err) || !instance_lose_store(&copy, err)) return false;
       }
     }
   }
@@ -523,6 +545,7 @@ static bool end_all(struct world *w, struct ee_err *err) {
   for (int processor = 0; processor < PROCESSORS; processor++) {
     for (int slot = 0; slot < SLOTS; slot++) {
       struct instance *instance = &w->instances[processor][slot];
+      errors_end(&w->errors, instance);
       if (instance->up && !instance_kill(instance, err)) return false;
       ee_cluster_expire(w->cluster, w->processors[processor].ops->name, slot_names[slot]);
     }
@@ -534,28 +557,52 @@ static bool end_all(struct world *w, struct ee_err *err) {
 static bool finish(struct world *w, struct instance *instance, struct ee_err *err) {
   instance->settings.drain = true;
   instance->settings.tick_interval_ms = 0;
-  if (!start_one(w, instance, slot_names[0], err)) return false;
   for (int i = 0; i < TURNS_TO_FINISH; i++) {
     bool busy;
-    int64_t now_ms = (int64_t)(TURNS + i) * TURN_MS;
+    int64_t now_ms = (int64_t)(w->turn + i) * TURN_MS;
     write_markers(w);
-    switch (ee_runtime_turn(instance->runtime, now_ms, now_ms, 0, &busy, err)) {
-      case EE_RUNTIME_RUNNING:
-        continue;
-      case EE_RUNTIME_DONE:
-        instance_close(instance);
-        return true;
-      case EE_RUNTIME_FAILED:
-        ee_err_prefix(err, "%s at the end", instance->processor->ops->name);
-        instance_close(instance);
-        return false;
-    }
+    if (!instance->up && !start_one(w, instance, slot_names[0], err)) return false;
+    if (!instance->up) continue;
+    errors_enter(&w->errors, instance);
+    enum ee_runtime_state state = ee_runtime_turn(instance->runtime, now_ms, now_ms, 0, &busy, err);
+    errors_leave(&w->errors, instance);
+    if (state == EE_RUNTIME_RUNNING) continue;
+    close_one(w, instance);
+    if (errors_end(&w->errors, instance) && state == EE_RUNTIME_FAILED) continue;
+    if (state == EE_RUNTIME_DONE) return true;
+    return ee_err_prefix(err, "%s at the end", instance->processor->ops->name);
   }
   struct ee_err why;
   ee_runtime_ready(instance->runtime, &why);
   ee_err_set(err, "%s does not come to an end (%s)", instance->processor->ops->name, why.text);
   instance_close(instance);
   return false;
+}
+
+// A processor has read and committed what the logs of events hold.
+static bool caught_up(struct world *w, int processor) {
+  const struct ee_processor_ops *ops = w->processors[processor].ops;
+  const struct ee_group *group = ee_group_of(w->cluster, ops->name);
+  for (size_t i = 0; group != NULL && i < ops->input_count; i++) {
+    for (int32_t p = 0; ops->inputs[i] <= EE_TOPIC_OBLIGATION && p < w->plan->partitions; p++) {
+      struct ee_tp tp = {ops->inputs[i], p};
+      int64_t end = ee_cluster_end(w->cluster, tp, EE_READ_COMMITTED);
+      if (end > 0 && group->offsets[ee_log_index(w->cluster, tp)] < end) return false;
+    }
+  }
+  return group != NULL;
+}
+
+// After an error inside, those that did not end get on by themselves.
+static bool catch_up(struct world *w, struct ee_err *err) {
+  for (int processor = 0; processor < PROCESSORS; processor++) {
+    for (int i = 0; !caught_up(w, processor); i++, w->turn++) {
+      if (!turn(w, err)) return false;
+      if (i < TURNS_TO_CATCH_UP) continue;
+      return ee_err_set(err, "%s does not get on", w->processors[processor].ops->name);
+    }
+  }
+  return true;
 }
 
 static bool run_disturbed(struct world *w, struct ee_err *err) {
@@ -568,6 +615,7 @@ static bool run_disturbed(struct world *w, struct ee_err *err) {
   while (w->to_send > 0) {
     if (!send_next(w, err)) return false;
   }
+  if (w->plan->error.kind != ERROR_NONE && !catch_up(w, err)) return false;
   if (!end_all(w, err)) return false;
   ee_cluster_set_time(w->cluster, ee_cluster_time(w->cluster) + HOUR_MS);
   for (int round = 0; round < 2; round++) {
@@ -639,7 +687,8 @@ static void close_world(struct world *w, struct ee_cluster *calm) {
 }
 
 bool world_run(const struct plan *plan, const struct pool *pool, struct ee_codec *codec,
-               const char *directory, FILE *details, struct ee_err *err) {
+               const char *directory, FILE *details, bool *ret_struck, struct ee_err *err) {
+  static const struct error none;
   struct world w = {.plan = plan,
                     .pool = pool,
                     .codec = codec,
@@ -647,9 +696,12 @@ bool world_run(const struct plan *plan, const struct pool *pool, struct ee_codec
                     .directory = directory,
                     .details = details};
   struct ee_cluster *calm = NULL;
-  bool good = run_disturbed(&w, err) &&
-              ee_cluster_new("", plan->partitions, MEMORY_MAX, &calm, err) &&
-              run_undisturbed(&w, calm, err) && compare(&w, calm, err);
+  errors_init(&w.errors, &plan->error);
+  bool good = run_disturbed(&w, err);
+  if (ret_struck != NULL) *ret_struck = w.errors.struck;
+  errors_init(&w.errors, &none);
+  good = good && ee_cluster_new("", plan->partitions, MEMORY_MAX, &calm, err) &&
+         run_undisturbed(&w, calm, err) && compare(&w, calm, err);
   close_world(&w, calm);
   return good;
 }
