@@ -4,6 +4,7 @@
 // that it does not read as we do.
 #include "contract/record.h"
 #include "records.h"
+#include "tests/support/own_plan.h"
 #include "tests/support/test.h"
 #include "tests/unit/contract/avro_oracle.h"
 #include "tests/unit/contract/random_record.h"
@@ -104,7 +105,7 @@ static void all_types_agree_with_avro_c(void **state) {
   unsigned accepted = 0;
   for (size_t i = 0; i < ee_record_type_count; i++) {
     struct bench b = {.type = ee_record_types[i], .random = {.state = i + 1}};
-    b.plan = ee_plan_own(b.type);
+    b.plan = own_plan(b.type);
     assert_non_null(b.plan);
     assert_true(ee_plan_same(b.plan));
     assert_true(avro_oracle_init(&b.oracle, b.type));

@@ -129,7 +129,7 @@ static void test_bounds(void **state) {
   assert_string_equal(judge(ee_buf_view(&out)),
                       "rules[204].redact: more than 1024 paths in all rules");
   rules_of(&out, 0, "");
-  while (out.size < EE_POLICY_FILE_MAX)
+  while (out.size < EE_POLICY_FILE_MAX && !out.failed)
     ee_buf_byte(&out, ' ');
   assert_string_equal(judge(ee_buf_view(&out)), "");
   ee_buf_byte(&out, ' ');

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/support/chaos.h"
+#include "tests/support/own_plan.h"
 #include "tests/support/test.h"
 
 #define S INT64_C(1000000)
@@ -32,9 +33,8 @@ static bool add(int64_t offset, int64_t appended, int64_t from, struct ee_err *e
   struct ee_fault fault;
   ee_buf_init(&avro, 4096);
   ee_encode(&ee_policy_type, &policy, &avro);
-  bool ok =
-      !avro.failed && ee_versions_add(&versions, offset, appended, ee_plan_own(&ee_policy_type),
-                                      ee_buf_bytes(&avro), &fault, err);
+  bool ok = !avro.failed && ee_versions_add(&versions, offset, appended, own_plan(&ee_policy_type),
+                                            ee_buf_bytes(&avro), &fault, err);
   if (!avro.failed) memset(avro.data, 0, avro.size);
   ee_buf_release(&avro);
   return ok;
@@ -88,8 +88,8 @@ static void one_that_cannot_be_read_never_holds(void **state) {
   struct ee_err err;
   struct ee_fault fault;
   must_add(0, 100 * S, 0);
-  assert_true(ee_versions_add(&versions, 1, 100 * S, ee_plan_own(&ee_policy_type),
-                              ee_bytes("\x02", 1), &fault, &err));
+  assert_true(ee_versions_add(&versions, 1, 100 * S, own_plan(&ee_policy_type), ee_bytes("\x02", 1),
+                              &fault, &err));
   ee_fault_set(&fault, EE_REASON_unknown_framing, 0, "no frame");
   assert_true(ee_versions_add(&versions, 2, 100 * S, NULL, ee_bytes(NULL, 0), &fault, &err));
   assert_in_force(INT64_MAX, 1);
@@ -136,7 +136,7 @@ static void people_see_a_table_and_the_rules(void **state) {
 static void memory_that_is_out_is_an_error(void **state) {
   (void)state;
   struct ee_err err;
-  ee_plan_own(&ee_policy_type);
+  own_plan(&ee_policy_type);
   bool failed = true;
   for (size_t n = 0; failed; n++) {
     size_t before = versions.count;

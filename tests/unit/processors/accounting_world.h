@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "contract/ident.h"
 #include "contract/record.h"
+#include "tests/support/own_plan.h"
 #include "tests/support/test.h"
 #include "tests/unit/processors/step_double.h"
 
@@ -108,7 +109,7 @@ static inline void add_to_ledger(struct world *w, const struct ee_usage *entry) 
 static inline struct ee_usage decode_entry(struct world *w, const struct step_output *output) {
   struct ee_usage entry;
   assert_int_equal(output->topic, EE_TOPIC_USAGE);
-  assert_true(ee_decode(ee_plan_own(&ee_usage_type), output->value, &w->arena, &entry, NULL));
+  assert_true(ee_decode(own_plan(&ee_usage_type), output->value, &w->arena, &entry, NULL));
   assert_true(ee_check_record(&ee_usage_type, &entry, NULL));
   assert_true(ee_bytes_equal(output->key, ee_str_bytes(entry.tenant)));
   return entry;
@@ -267,7 +268,7 @@ static inline bool world_total(struct world *w, const char *tenant, int64_t wind
       step_double_state(w->d, LEDGER_PARTITION, WORLD_TOTALS, ee_buf_bytes(&key));
   ee_buf_release(&key);
   if (value.data == NULL) return false;
-  assert_true(ee_decode(ee_plan_own(&ee_usage_total_type), value, &w->arena, ret, NULL));
+  assert_true(ee_decode(own_plan(&ee_usage_total_type), value, &w->arena, ret, NULL));
   return true;
 }
 

@@ -10,6 +10,7 @@
 #include "contract/ident.h"
 #include "contract/record.h"
 #include "governance/governance.h"
+#include "tests/support/own_plan.h"
 #include "tests/support/test.h"
 #include "tests/unit/processors/step_double.h"
 
@@ -175,8 +176,8 @@ static inline const struct ee_governance_state *world_state(struct world *w, con
   if (bytes.data == NULL) return NULL;
   struct ee_str kept = ee_arena_str(&w->arena, ee_bytes_str(bytes));
   struct ee_governance_state *state = ee_arena_zero(&w->arena, 1, sizeof *state);
-  assert_true(ee_decode(ee_plan_own(&ee_governance_state_type), ee_str_bytes(kept), &w->arena,
-                        state, NULL));
+  assert_true(
+      ee_decode(own_plan(&ee_governance_state_type), ee_str_bytes(kept), &w->arena, state, NULL));
   return state;
 }
 
@@ -192,7 +193,7 @@ static inline size_t world_outputs(struct world *w, enum ee_topic topic,
     if (outputs[i].topic != topic) continue;
     struct ee_fault fault = {.reason = EE_ACCEPTED};
     void *record = all + type->size * found++;
-    if (!ee_decode(ee_plan_own(type), outputs[i].value, &w->arena, record, &fault)) {
+    if (!ee_decode(own_plan(type), outputs[i].value, &w->arena, record, &fault)) {
       fail_msg("%s: %s", ee_reason_name(fault.reason), fault.detail);
     }
     assert_int_equal(outputs[i].partition, PARTITION);

@@ -10,6 +10,7 @@
 #include "contract/ident.h"
 #include "contract/record.h"
 #include "join/envelope.h"
+#include "tests/support/own_plan.h"
 #include "tests/support/test.h"
 #include "tests/unit/processors/step_double.h"
 
@@ -124,7 +125,7 @@ static inline const struct ee_lifecycle *world_lifecycle(struct world *w) {
   struct ee_str kept = ee_arena_str(&w->arena, ee_bytes_str(bytes));
   struct ee_lifecycle *record = ee_arena_zero(&w->arena, 1, sizeof *record);
   struct ee_fault fault = {.reason = EE_ACCEPTED};
-  if (!ee_decode(ee_plan_own(&ee_lifecycle_type), ee_str_bytes(kept), &w->arena, record, &fault)) {
+  if (!ee_decode(own_plan(&ee_lifecycle_type), ee_str_bytes(kept), &w->arena, record, &fault)) {
     fail_msg("%s: %s", ee_reason_name(fault.reason), fault.detail);
   }
   assert_true(ee_check_record(&ee_lifecycle_type, record, &fault));
@@ -148,8 +149,8 @@ static inline size_t world_violations(struct world *w, const struct ee_violation
   for (size_t i = 0; i < count; i++) {
     if (outputs[i].topic != EE_TOPIC_VIOLATION) continue;
     struct ee_fault fault;
-    assert_true(ee_decode(ee_plan_own(&ee_violation_type), outputs[i].value, &w->arena, &all[found],
-                          &fault));
+    assert_true(
+        ee_decode(own_plan(&ee_violation_type), outputs[i].value, &w->arena, &all[found], &fault));
     assert_true(ee_bytes_equal(outputs[i].key, ee_str_bytes(all[found].envelope_id)));
     assert_int_equal(outputs[i].partition, PARTITION);
     found++;

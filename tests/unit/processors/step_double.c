@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "contract/record.h"
+#include "tests/support/own_plan.h"
 #include "tests/support/test.h"
 
 #define BUCKETS 4096
@@ -292,7 +293,7 @@ bool step_double_input(struct step_double *d, enum ee_topic topic, int32_t parti
   ee_arena_clear(&d->input_arena);
   void *decoded = checked(ee_arena_zero(&d->input_arena, 1, type->size));
   struct ee_fault fault = {.reason = EE_ACCEPTED};
-  if (!ee_decode(ee_plan_own(type), ee_buf_bytes(&encoded), &d->input_arena, decoded, &fault)) {
+  if (!ee_decode(own_plan(type), ee_buf_bytes(&encoded), &d->input_arena, decoded, &fault)) {
     fail_msg("%s: %s", ee_reason_name(fault.reason), fault.detail);
   }
   struct ee_input input = {.topic = topic,
@@ -369,7 +370,7 @@ static const void *record_of(struct step_double *d, const struct entry *e) {
   const struct ee_record_type *type = ee_topics[changelog->topic].value;
   void *record = ee_arena_alloc(&d->arena, type->size);
   assert_non_null(record);
-  assert_true(ee_decode(ee_plan_own(type), e->value, &d->arena, record, NULL));
+  assert_true(ee_decode(own_plan(type), e->value, &d->arena, record, NULL));
   return record;
 }
 

@@ -5,6 +5,7 @@
 #include "accounting/facts.h"
 #include "accounting/totals.h"
 #include "tests/support/chaos.h"
+#include "tests/support/own_plan.h"
 #include "tests/unit/processors/accounting_world.h"
 
 #define LARGEST (INT64_C(1) << 53)
@@ -344,7 +345,7 @@ static void test_largest_state_can_be_read_back(void **state) {
   ee_arena_init(&small, (size_t)16 << 20);
   struct ee_processor p = ee_accounting_processor(&w.settings);
   struct ee_accounting_state record;
-  assert_true(ee_decode(ee_plan_own(&ee_accounting_state_type), value, &small, &record, NULL));
+  assert_true(ee_decode(own_plan(&ee_accounting_state_type), value, &small, &record, NULL));
   assert_int_equal(p.ops->wake_at(p.self, WORLD_STATE, key, &record, INT64_MIN, &small),
                    NOON + HOUR);
   // What there is no memory for is looked at by the next tick.
@@ -409,7 +410,7 @@ static bool run_once(struct chaos_run *run) {
 
 static void test_memory_may_run_out_anywhere(void **state) {
   (void)state;
-  assert_non_null(ee_plan_own(&ee_accounting_state_type));  // made once, not part of this
+  assert_non_null(own_plan(&ee_accounting_state_type));  // made once, not part of this
   size_t failures = 0;
   bool failed = true;
   for (size_t n = 0; failed; n++) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Accounting's ledger: the evidence of entries, the totals of the second stage, and the
 // processor's table.
+#include "tests/support/own_plan.h"
 #include "tests/unit/processors/accounting_world.h"
 
 // ---- Entries.
@@ -210,8 +211,7 @@ static void test_long_total_keys(void **state) {
   assert_false(ee_bytes_equal(outputs[0].key, outputs[1].key));
   assert_true(ee_bytes_equal(outputs[1].key, outputs[2].key));
   struct ee_usage_total total;
-  assert_true(
-      ee_decode(ee_plan_own(&ee_usage_total_type), outputs[2].value, &w.arena, &total, NULL));
+  assert_true(ee_decode(own_plan(&ee_usage_total_type), outputs[2].value, &w.arena, &total, NULL));
   assert_true(total.asked.value == 10);
   assert_true(ee_str_equal(total.dimension, ee_str(name)));
   world_release(&w);

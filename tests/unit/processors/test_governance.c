@@ -2,6 +2,7 @@
 // Governance as a processor, line by line of its specification: what records, receipts and
 // ticks make it write, and when.
 #include "governance/obligations.h"
+#include "tests/support/own_plan.h"
 #include "tests/unit/processors/governance_world.h"
 
 static struct ee_policy_obligation due_in_a_minute[] = {
@@ -87,7 +88,7 @@ static void test_logs_of_partitions_are_apart(void **state) {
   assert_int_equal(step_double_outputs(w.d, &outputs), 3);
   for (int32_t partition = 0; partition < 3; partition++) {
     struct ee_audit_entry entry;
-    assert_true(ee_decode(ee_plan_own(&ee_audit_entry_type), outputs[partition].value, &w.arena,
+    assert_true(ee_decode(own_plan(&ee_audit_entry_type), outputs[partition].value, &w.arena,
                           &entry, NULL));
     assert_int_equal(outputs[partition].partition, partition);
     assert_int_equal(entry.source.partition, partition);

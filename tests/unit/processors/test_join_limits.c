@@ -3,6 +3,7 @@
 // records there can be; state that does not fit together.
 #include <stdlib.h>
 
+#include "tests/support/own_plan.h"
 #include "tests/unit/processors/join_world.h"
 
 #define EVENTS ((size_t)512)
@@ -47,7 +48,7 @@ static const struct ee_join_envelope *left_out(struct world *w) {
   struct ee_join_state record;
   struct ee_fault fault;
   assert_true(
-      ee_decode(ee_plan_own(&ee_join_state_type), ee_str_bytes(kept), &w->arena, &record, &fault));
+      ee_decode(own_plan(&ee_join_state_type), ee_str_bytes(kept), &w->arena, &record, &fault));
   assert_non_null(record.envelope);
   assert_null(record.partition);
   return record.envelope;
@@ -253,7 +254,7 @@ static void test_values_that_could_not_be_read(void **state) {
   world_add(&w, EE_PHASE_ADMISSION, "a", 1);
   ee_arena_init(&none, 0);
   struct ee_lifecycle record;
-  assert_true(ee_decode(ee_plan_own(&ee_lifecycle_type), world_bytes(&w, "envelope"), &w.arena,
+  assert_true(ee_decode(own_plan(&ee_lifecycle_type), world_bytes(&w, "envelope"), &w.arena,
                         &record, NULL));
   assert_int_equal(
       w.processor.ops->wake_at(&w.settings, 0, ee_bytes(NULL, 0), &record, NOON, &none), INT64_MIN);

@@ -4,6 +4,7 @@
 // the same bytes and the same violations, and those that a plain model says.
 #include <stdlib.h>
 
+#include "tests/support/own_plan.h"
 #include "tests/unit/contract/random_record.h"
 #include "tests/unit/processors/join_model.h"
 
@@ -298,7 +299,7 @@ static void assert_as_model(struct world *w, const struct story *story) {
     if (bytes.data == NULL) continue;
     struct ee_lifecycle record;
     struct ee_fault fault;
-    assert_true(ee_decode(ee_plan_own(&ee_lifecycle_type), bytes, &w->arena, &record, &fault));
+    assert_true(ee_decode(own_plan(&ee_lifecycle_type), bytes, &w->arena, &record, &fault));
     model_say(&model, &of_model);
     record_say(&record, &of_record);
     assert_string_equal(of_record.data, of_model.data);

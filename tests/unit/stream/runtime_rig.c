@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "contract/ident.h"
+#include "tests/support/own_plan.h"
 #include "wire/partition.h"
 
 // ---- The counter.
@@ -51,7 +52,7 @@ static bool counter_step(void *self, struct ee_step *step, const struct ee_input
   record.envelope_id = head->envelope_id;
   record.tenant = head->tenant;
   if (before.data != NULL) {
-    assert_true(ee_decode(ee_plan_own(&ee_lifecycle_type), before, arena, &record, NULL));
+    assert_true(ee_decode(own_plan(&ee_lifecycle_type), before, arena, &record, NULL));
   }
   size_t count = record.evidence.count;
   struct ee_evidence *items = ee_arena_zero(arena, count + 1, sizeof *items);
@@ -75,8 +76,7 @@ static bool counter_wake(void *self, struct ee_step *step, const struct ee_tick_
   assert_int_equal(changelog, 0);
   if (ways->looks_only) return ee_step_put(step, 0, key, value, EE_NEVER);
   if (ways->forgets) return ee_step_put(step, 0, key, ee_bytes(NULL, 0), EE_NEVER);
-  assert_true(
-      ee_decode(ee_plan_own(&ee_lifecycle_type), value, ee_step_arena(step), &record, NULL));
+  assert_true(ee_decode(own_plan(&ee_lifecycle_type), value, ee_step_arena(step), &record, NULL));
   record.closed_at = (struct ee_opt_long){.present = true, .value = tick->clock};
   return put_counted(step, &record, EE_NEVER);
 }
@@ -279,7 +279,7 @@ bool rig_newest(struct rig *rig, const char *envelope, struct ee_arena *arena,
   if (last.data == NULL) return false;
   struct ee_frame frame;
   assert_true(ee_frame_parse(last, &frame, NULL));
-  assert_true(ee_decode(ee_plan_own(&ee_lifecycle_type), frame.avro, arena, ret, NULL));
+  assert_true(ee_decode(own_plan(&ee_lifecycle_type), frame.avro, arena, ret, NULL));
   return true;
 }
 

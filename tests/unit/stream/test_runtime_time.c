@@ -4,6 +4,7 @@
 // policy version a record is given.
 #include <stdlib.h>
 
+#include "tests/support/own_plan.h"
 #include "tests/unit/stream/runtime_rig.h"
 #include "wire/framing.h"
 
@@ -200,7 +201,7 @@ static int check_ticks(struct rig *rig, int32_t partition) {
     struct ee_frame frame;
     struct ee_tick tick;
     assert_true(ee_frame_parse(message->value, &frame, NULL));
-    assert_true(ee_decode(ee_plan_own(&ee_tick_type), frame.avro, &arena, &tick, NULL));
+    assert_true(ee_decode(own_plan(&ee_tick_type), frame.avro, &arena, &tick, NULL));
     if (tick.as_of.present) {
       assert_forges_nothing(rig, &tick, partition);
       known++;
