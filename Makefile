@@ -9,6 +9,7 @@
 #   make check-system    tests against a real broker
 #   make simulate        SEEDS=N seeds of simulated trouble
 #   make faults          ROUNDS=N kills, and everything else that can happen on a real Kafka
+#   make errors          MINUTES=N the Nth allocation and the Nth call on a store fail, everywhere
 #   make mutants         deliberate mistakes, each of which simulator or unit tests must find
 #   make bench-kafka     the join beside a bare copy and Kafka Streams: docs/benchmarks.md (FULL=1: an hour)
 #   make bench | fuzz MINUTES=N | docs | format | check-format | check-layers |
@@ -146,7 +147,7 @@ c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) produ
   examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all simulate faults mutants broker-test check check-unit check-system check-layers check-headers check-install check-docs check-schemas \
+.PHONY: all simulate errors simulate-errors run-errors faults mutants broker-test check check-unit check-system check-layers check-headers check-install check-docs check-schemas \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs)
@@ -222,6 +223,8 @@ check:
 	$(MAKE) check-unit SAN=address,undefined CC=clang
 	$(MAKE) check-unit VALGRIND=1
 	$(MAKE) simulate
+	$(MAKE) simulate-errors SEEDS=4 STRIDE=41
+	$(MAKE) simulate-errors SEEDS=1 STRIDE=41 SAN=address,undefined CC=clang
 	$(MAKE) check-install check-docs check-schemas
 	$(MAKE) check-system
 
@@ -251,6 +254,19 @@ check-schemas: $(BIN)/envelopectl
 
 simulate: $(simulate)
 	$< --seeds $(SEEDS)
+
+# How far from one error to the next; 1: each (about a minute a seed on four processors).
+STRIDE := 1
+simulate-errors: $(simulate)
+	$< --errors $(STRIDE) --seeds $(SEEDS)
+
+errors:
+	$(MAKE) simulate-errors SEEDS=3
+	$(MAKE) simulate-errors SEEDS=3 STRIDE=5 SAN=address,undefined CC=clang
+	$(MAKE) run-errors SAN=address,undefined CC=clang
+
+run-errors: $(tests)
+	tests/errors/run --minutes $(MINUTES) $(tests)
 
 faults: all
 	tests/faults/run --rounds $(ROUNDS)
