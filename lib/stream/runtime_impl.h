@@ -77,7 +77,7 @@ struct partition {
   // The tick at the head of its queue, once decoded.
   bool tick_loaded;
   bool tick_applying;
-  int64_t tick_held_ms;  // since when it waits at the end of a log; 0: it does not
+  int64_t tick_held_ms;            // since when it waits at the end of a log; 0: it does not
   struct ee_message tick_message;  // a view for coordinates; owner is not touched
   int64_t tick_clock;
   int64_t tick_offsets[EE_TOPIC_COUNT];

@@ -587,7 +587,7 @@ static bool caught_up(struct world *w, int processor) {
     for (int32_t p = 0; ops->inputs[i] <= EE_TOPIC_OBLIGATION && p < w->plan->partitions; p++) {
       struct ee_tp tp = {ops->inputs[i], p};
       int64_t end = ee_cluster_end(w->cluster, tp, EE_READ_COMMITTED);
-      if (end > 0 && group->offsets[ee_log_index(w->cluster, tp)] < end) return false;
+      if (end > 0 && group->offsets[ee_log_index(w->cluster, tp)].offset < end) return false;
     }
   }
   return group != NULL;
