@@ -107,7 +107,11 @@ static void do_relinquish(struct ee_broker *base) {
 }
 
 static void do_start(struct ee_broker *base, struct ee_tp tp, int64_t offset) {
-  ee_kafka_fetch_start(of(base)->fetch, tp, offset);
+  ee_kafka_fetch_start(of(base)->fetch, tp, offset, true);
+}
+
+static void do_read(struct ee_broker *base, struct ee_tp tp, int64_t offset) {
+  ee_kafka_fetch_start(of(base)->fetch, tp, offset, false);
 }
 
 static void do_stop(struct ee_broker *base, struct ee_tp tp) {
@@ -172,7 +176,7 @@ static const struct ee_broker_ops ops = {
     .start = do_start,
     .pause = do_pause,
     .resume = do_resume,
-    .read = do_start,
+    .read = do_read,
     .read_stop = do_stop,
     .position = do_position,
     .begin_transaction = do_begin_transaction,

@@ -17,6 +17,7 @@
 struct ee_kafka_partition {
   struct ee_tp tp;
   int64_t position;  // next to report
+  bool headers;      // are asked for
   bool wanted;
   bool paused;   // wanted, but not now
   bool restart;  // what has been fetched is not what is wanted
@@ -95,9 +96,11 @@ static void mark(struct ee_kafka_fetch *fetch, struct ee_kafka_partition *part) 
   fetch->changed = part;
 }
 
-void ee_kafka_fetch_start(struct ee_kafka_fetch *fetch, struct ee_tp tp, int64_t offset) {
+void ee_kafka_fetch_start(struct ee_kafka_fetch *fetch, struct ee_tp tp, int64_t offset,
+                          bool headers) {
   struct ee_kafka_partition *part = find_or_make(fetch, tp);
   if (part == NULL) return;
+  part->headers = headers;
   part->wanted = true;
   part->restart = true;
   part->paused = false;
@@ -307,9 +310,11 @@ static size_t keep_headers(struct held *held, const rd_kafka_headers_t *headers)
 }
 
 // False: no memory.
-static bool convert(struct ee_tp tp, rd_kafka_message_t *from, struct ee_message *ret) {
+static bool convert(const struct ee_kafka_partition *part, rd_kafka_message_t *from,
+                    struct ee_message *ret) {
   rd_kafka_headers_t *headers = NULL;
-  bool plain = rd_kafka_message_headers(from, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR;
+  bool plain =
+      !part->headers || rd_kafka_message_headers(from, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR;
   size_t header_size = plain ? 0 : keep_headers(NULL, headers);
   struct held *held = malloc(sizeof *held + from->key_len + from->len + header_size);
   if (held == NULL) return false;
@@ -317,7 +322,7 @@ static bool convert(struct ee_tp tp, rd_kafka_message_t *from, struct ee_message
   rd_kafka_timestamp_type_t type;
   int64_t timestamp = rd_kafka_message_timestamp(from, &type);
   *ret = (struct ee_message){
-      .tp = tp,
+      .tp = part->tp,
       .offset = from->offset,
       .timestamp_ms = timestamp,
       .append_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME,
@@ -355,7 +360,7 @@ size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *r
       rd_kafka_message_destroy(message);
       continue;
     }
-    if (convert(part->tp, message, &fetch->messages[kept])) {
+    if (convert(part, message, &fetch->messages[kept])) {
       part->position = message->offset + 1;
       kept++;
     } else {

@@ -35,8 +35,10 @@ void ee_kafka_fetch_free(struct ee_kafka_fetch *fetch);
 // The topic will be read: finds out now where its partitions are, since librdkafka first
 // looks up to a second after a partition was assigned.
 void ee_kafka_fetch_expect(struct ee_kafka_fetch *fetch, enum ee_topic topic);
-// Reads from offset on, whether it was read before or not; not paused.
-void ee_kafka_fetch_start(struct ee_kafka_fetch *fetch, struct ee_tp tp, int64_t offset);
+// Reads from offset on, whether it was read before or not; not paused. To find out a message's
+// headers costs as much as the rest of it.
+void ee_kafka_fetch_start(struct ee_kafka_fetch *fetch, struct ee_tp tp, int64_t offset,
+                          bool headers);
 void ee_kafka_fetch_stop(struct ee_kafka_fetch *fetch, struct ee_tp tp);
 void ee_kafka_fetch_pause(struct ee_kafka_fetch *fetch, struct ee_tp tp, bool paused);
 

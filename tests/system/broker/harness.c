@@ -197,6 +197,11 @@ static void note(struct driver *driver, struct ee_broker_event *event) {
       driver->troubles[event->outcome]++;
       driver->trouble = event->err;
       break;
+    case EE_EVENT_OUT_OF_RANGE:
+      driver->out_of_range++;
+      driver->broken = event->tp;
+      driver->trouble = event->err;
+      break;
     case EE_EVENT_NONE:
     case EE_EVENT_OPERATION:
       break;

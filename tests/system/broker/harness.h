@@ -57,7 +57,9 @@ struct driver {
   int assigned, revoked;  // how often
   bool lost;
   int troubles[EE_FATAL + 1];  // by outcome
-  struct ee_err trouble;       // the last one
+  int out_of_range;            // how often
+  struct ee_tp broken;         // where it was
+  struct ee_err trouble;       // what was said last
 };
 
 struct opening {

@@ -344,8 +344,13 @@ static void test_message(void **state) {
   output = (struct ee_output){.tp = l0, .value = ee_str_bytes(EE_STR(""))};
   assert_int_equal(ops->produce(driver.broker, &output, &err), EE_DONE);
   assert_int_equal(perform_kind(&driver, EE_OP_COMMIT), EE_DONE);
-  ops->read(driver.broker, l0, 0);
   struct ee_message two[2] = {{.owner = NULL}};
+  ops->read(driver.broker, l0, 0);
+  take_two(&driver, two);
+  assert_null(ops->header(driver.broker, &two[0], "in").data);
+  ops->free_message(driver.broker, &two[0]);
+  ops->free_message(driver.broker, &two[1]);
+  ops->start(driver.broker, l0, 0);
   take_two(&driver, two);
   check_first(&driver, &two[0]);
   assert_null(two[0].value.data);

@@ -104,7 +104,7 @@ static void test_plain(void **state) {
   assert_false(ee_kafka_group_holds(group, a0));
   accept_offer(a0);
   assert_false(ee_kafka_group_holds(group, a1));
-  ee_kafka_fetch_start(fetch, a0, 5);
+  ee_kafka_fetch_start(fetch, a0, 5, true);
   assert_int_equal(ee_kafka_fetch_position(fetch, a0), 5);
   revoke(a0);
   expect_event(EE_EVENT_REVOKED, a0, false);
