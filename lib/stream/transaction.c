@@ -142,10 +142,22 @@ static bool add_commit_offset(struct ee_runtime *rt, const struct partition *p, 
   return true;
 }
 
-static uint32_t dirty_inputs(const struct ee_runtime *rt, const struct partition *p) {
+// Past the markers behind the last record: else, where retention has taken all, the log would
+// begin above the committed offset, as if records had gone unread.
+static void pass_markers(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
+  struct input_position *input = &p->inputs[topic];
+  if (p->queues[topic].count > 0 || input->next < 0) return;
+  int64_t position = rt->broker->ops->position(rt->broker, (struct ee_tp){topic, p->number});
+  if (position <= input->next) return;
+  input->next = position;
+  input->dirty = true;
+}
+
+static uint32_t dirty_inputs(struct ee_runtime *rt, struct partition *p) {
   uint32_t dirty = 0;
   for (size_t i = 0; i < rt->ops->input_count; i++) {
     enum ee_topic topic = rt->ops->inputs[i];
+    pass_markers(rt, p, topic);
     if (p->inputs[topic].dirty) dirty |= UINT32_C(1) << topic;
   }
   return dirty;

@@ -169,6 +169,21 @@ static void test_retention_up_to_what_was_read(void **state) {
   assert_goes_on(rig);
 }
 
+// What lies behind the last record of a quiet log are markers, and retention takes them too.
+static void test_retention_of_all_but_the_end(void **state) {
+  struct rig *rig = *state;
+  append(rig, 0, 10);
+  rig_start(rig);
+  rig_turns(rig, TURNS);
+  log_of(rig, EE_TOPIC_ADMISSION)->end = 12;
+  rig_append_tick(rig, rig_partition_of("x"), START_MS * EE_MICROS_PER_MS);
+  rig_turns(rig, TURNS);
+  assert_int_equal(committed_of(rig, EE_TOPIC_ADMISSION)->offset, 12);
+  rig_crash(rig);
+  log_of(rig, EE_TOPIC_ADMISSION)->start = 12;
+  assert_goes_on(rig);
+}
+
 // Between the look at the log's start and the first record, which was appended with the last
 // one that was read.
 static void test_retention_while_it_starts(void **state) {
@@ -284,6 +299,7 @@ int main(void) {
       TEST(test_offsets_of_one_input_are_gone),
       TEST(test_offsets_of_the_last_input_are_gone),
       TEST(test_retention_up_to_what_was_read),
+      TEST(test_retention_of_all_but_the_end),
       TEST(test_retention_while_it_starts),
       TEST(test_retention_beyond_what_was_read),
       TEST(test_batch_under_way_when_a_log_breaks),
