@@ -213,11 +213,8 @@ static bool check_inputs(struct ee_runtime *rt, struct partition *p) {
 
 static bool check_changelogs(struct ee_runtime *rt, const struct partition *p) {
   for (size_t i = 0; i < rt->ops->changelog_count; i++) {
-    if (p->changelogs[i].end >= p->changelogs[i].seen) continue;
-    return topic_fail(rt, rt->ops->changelogs[i].topic, p->number,
-                      "it ends before where it was seen to reach: it was cut at its end, or made "
-                      "anew, and the state in it is lost",
-                      DERIVE_ANEW);
+    struct ee_tp tp = {rt->ops->changelogs[i].topic, p->number};
+    if (!restore_reaches(rt, tp, p->changelogs[i].end, p->changelogs[i].seen)) return false;
   }
   return true;
 }

@@ -356,7 +356,7 @@ size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *r
       continue;
     }
     // librdkafka drops what is from before a change; this is the second lock on that door.
-    if (part == NULL || !part->live || message->offset < part->position) {
+    if (part == NULL || !part->live || part->restart || message->offset < part->position) {
       rd_kafka_message_destroy(message);
       continue;
     }
@@ -364,7 +364,11 @@ size_t ee_kafka_fetch_turn(struct ee_kafka_fetch *fetch, int64_t now_ms, bool *r
       part->position = message->offset + 1;
       kept++;
     } else {
-      ee_kafka_notice(&fetch->handle->shared->notices, EE_FATAL, "no memory for messages");
+      // What follows it must not pass it over: all of it is read again.
+      ee_kafka_notice(&fetch->handle->shared->notices, EE_RETRY,
+                      "no memory for messages of %s [%d]",
+                      fetch->handle->shared->names[part->tp.topic], (int)part->tp.partition);
+      ee_kafka_fetch_start(fetch, part->tp, part->position, part->headers);
     }
     rd_kafka_message_destroy(message);
   }

@@ -392,9 +392,10 @@ static enum ee_topic tick_waits_for(struct ee_runtime *rt, const struct partitio
 }
 
 // A tick that names offsets of a log that was cut or made anew would hold up the clock, and with
-// it nothing but what ticks decide: that is said.
-static void say_tick_waits(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
-  bool at_end = p->queues[topic].count == 0 &&
+// it nothing but what ticks decide: that is said. When there is nothing else to do.
+static void say_tick_waits(struct ee_runtime *rt, struct partition *p) {
+  enum ee_topic topic = p->tick_loaded ? tick_waits_for(rt, p) : EE_TOPIC_COUNT;
+  bool at_end = topic != EE_TOPIC_COUNT && p->queues[topic].count == 0 &&
                 rt->broker->ops->lag(rt->broker, (struct ee_tp){topic, p->number}) == 0;
   if (!at_end) {
     p->tick_held_ms = 0;
@@ -406,13 +407,6 @@ static void say_tick_waits(struct ee_runtime *rt, struct partition *p, enum ee_t
                      "(docs/reset.md)",
                      ee_topics[topic].name);
   }
-}
-
-static bool tick_ready(struct ee_runtime *rt, struct partition *p) {
-  enum ee_topic topic = tick_waits_for(rt, p);
-  if (topic == EE_TOPIC_COUNT) p->tick_held_ms = 0;
-  if (topic != EE_TOPIC_COUNT) say_tick_waits(rt, p, topic);
-  return topic == EE_TOPIC_COUNT;
 }
 
 // Wakes one due key; *ret_found says whether there was one.
@@ -471,7 +465,7 @@ static int tick_turn(struct ee_runtime *rt, struct partition *p, int most) {
     if (looked == STEP_FAILED) return -1;
     if (looked == STEPPED) return 1;
   }
-  if (!p->tick_loaded || !tick_ready(rt, p)) return 0;
+  if (!p->tick_loaded || tick_waits_for(rt, p) != EE_TOPIC_COUNT) return 0;
   return apply_tick(rt, p, most);
 }
 
@@ -516,6 +510,7 @@ int partition_turn(struct ee_runtime *rt, struct partition *p, int most) {
         return -1;
     }
   }
+  if (done == 0) say_tick_waits(rt, p);
   return done;
 }
 

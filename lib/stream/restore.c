@@ -22,6 +22,16 @@ static const char *checkpoint_useless(const struct ee_runtime *rt, const struct 
   return NULL;
 }
 
+bool restore_reaches(struct ee_runtime *rt, struct ee_tp tp, int64_t end, int64_t seen) {
+  if (end >= seen) return true;
+  return runtime_fail(
+      rt,
+      "%.*s partition %d ends at %lld and was seen to reach %lld: it was cut at its "
+      "end, or made anew, and the state in it is lost; docs/reset.md",
+      EE_STR_ARG(rt->broker->ops->topic_name(rt->broker, tp.topic)), (int)tp.partition,
+      (long long)end, (long long)seen);
+}
+
 bool restore_begin(struct ee_runtime *rt, struct partition *p) {
   int64_t offsets[EE_CHANGELOGS_MAX], made_ms;
   struct ee_err why = {.text = ""};

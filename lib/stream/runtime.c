@@ -301,8 +301,8 @@ static void take_input(struct ee_runtime *rt, struct partition *p, struct ee_mes
 }
 
 static void take_message(struct ee_runtime *rt, struct ee_message *message) {
-  if (rt->phase ==
-      PHASE_FAILED) {  // one before it could not be taken, and is not to be passed over
+  // One before it could not be taken, and is not to be passed over.
+  if (rt->phase == PHASE_FAILED) {
     rt->broker->ops->free_message(rt->broker, message);
     return;
   }

@@ -260,6 +260,8 @@ void assignment_again(struct ee_runtime *rt);
 void assignment_release(struct ee_runtime *rt);
 
 // restore.c
+// A changelog does not become shorter unless it was cut or made anew. False: it did; fails.
+bool restore_reaches(struct ee_runtime *rt, struct ee_tp tp, int64_t end, int64_t seen);
 bool restore_begin(struct ee_runtime *rt, struct partition *p);
 // A record of a changelog. False: trouble says why the state cannot be restored.
 bool restore_message(struct ee_runtime *rt, struct partition *p, uint8_t changelog,

@@ -153,20 +153,15 @@ static void pass_markers(struct ee_runtime *rt, struct partition *p, enum ee_top
   input->dirty = true;
 }
 
-static uint32_t dirty_inputs(struct ee_runtime *rt, struct partition *p) {
+// Every bookmark of a partition tells which inputs were read, so that none can be deleted and
+// leave no trace: when there is one more, all are written again.
+static bool collect_partition(struct ee_runtime *rt, struct partition *p, bool all) {
   uint32_t dirty = 0;
   for (size_t i = 0; i < rt->ops->input_count; i++) {
     enum ee_topic topic = rt->ops->inputs[i];
     pass_markers(rt, p, topic);
     if (p->inputs[topic].dirty) dirty |= UINT32_C(1) << topic;
   }
-  return dirty;
-}
-
-// Every bookmark of a partition tells which inputs were read, so that none can be deleted and
-// leave no trace: when there is one more, all are written again.
-static bool collect_partition(struct ee_runtime *rt, struct partition *p, bool all) {
-  uint32_t dirty = dirty_inputs(rt, p);
   if ((dirty & ~p->read) != 0) all = true;
   for (size_t i = 0; i < rt->ops->input_count; i++) {
     enum ee_topic topic = rt->ops->inputs[i];
@@ -358,21 +353,13 @@ void checkpoint_turn(struct ee_runtime *rt) {
                 rt->checkpoint_count);
 }
 
-// A log that has become shorter was cut or made anew under us, and the state in it is lost.
 static bool note_ends(struct ee_runtime *rt) {
   for (size_t i = 0; i < rt->checkpoint_count; i++) {
     const struct ee_tp_offset *end = &rt->checkpoint_offsets[i];
     struct partition *p = runtime_partition(rt, end->tp.partition);
     if (p == NULL) continue;
     struct changelog_restore *changelog = &p->changelogs[i % rt->ops->changelog_count];
-    if (end->offset < changelog->seen) {
-      return runtime_fail(
-          rt,
-          "%.*s partition %d ends at %lld and was seen to reach %lld: it was cut at "
-          "its end, or made anew, and the state in it is lost; docs/reset.md",
-          EE_STR_ARG(rt->broker->ops->topic_name(rt->broker, end->tp.topic)),
-          (int)end->tp.partition, (long long)end->offset, (long long)changelog->seen);
-    }
+    if (!restore_reaches(rt, end->tp, end->offset, changelog->seen)) return false;
     changelog->seen = end->offset;
   }
   return true;

@@ -57,8 +57,8 @@ MUTANTS = [
     Mutant(
         "a tick is applied before its records are read",
         PARTITION,
-        "  return topic == EE_TOPIC_COUNT;\n",
-        "  return true;\n",
+        "  if (!p->tick_loaded || tick_waits_for(rt, p) != EE_TOPIC_COUNT) return 0;\n",
+        "  if (!p->tick_loaded) return 0;\n",
     ),
     Mutant(
         "records of a partition are stepped in the middle of a tick",
@@ -297,8 +297,8 @@ MUTANTS = [
     ),
     Mutant(
         "a changelog that has become shorter is believed",
-        ASSIGNMENT,
-        "    if (p->changelogs[i].end >= p->changelogs[i].seen) continue;\n",
-        "    continue;\n",
+        RESTORE,
+        "  if (end >= seen) return true;\n",
+        "  if (end >= seen || seen > 0) return true;\n",
     ),
 ]

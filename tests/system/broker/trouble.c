@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "support/chaos.h"
 #include "tests/system/broker/cases.h"
 
 static const struct ee_tp a0 = {EE_TOPIC_ADMISSION, 0};
@@ -164,11 +165,38 @@ static void test_messages_kept(void **state) {
   assert_true(ee_clock_monotonic_ms() - begun < 5000);
 }
 
+// A message for which there is no memory is not passed over by those after it.
+static void test_no_memory_for_a_message(void **state) {
+  (void)state;
+  struct driver driver;
+  const char *prefix = fresh_prefix();
+  make_topics(prefix, (struct topic_wish[]){{.topic = EE_TOPIC_ADMISSION, .partitions = 1},
+                                            {.partitions = 0}});
+  rd_kafka_t *other = other_producer(NULL);
+  other_write_many(other, prefix, a0, 10);
+  driver_open(&driver, &(struct opening){.prefix = prefix, .group = prefix, .instance = "one"});
+  int failed = 0;
+  for (size_t n = 0; n < 10; n++) {
+    driver.seen_count = 0;
+    driver.broker->ops->read(driver.broker, a0, 0);
+    ee_chaos_fail_after(n);
+    DRIVE_UNTIL(&driver, driver.seen_count >= 10);
+    failed += ee_chaos_stop();
+    assert_int_equal(check_contiguous(&driver, a0, 0), 10);
+  }
+  assert_true(failed >= 9);
+  assert_int_equal(driver.troubles[EE_FATAL], 0);
+  assert_true(driver.troubles[EE_RETRY] > 0);
+  rd_kafka_destroy(other);
+  driver_close(&driver, 5000);
+}
+
 const struct CMUnitTest trouble_cases[] = {
     cmocka_unit_test(test_away),
     cmocka_unit_test(test_silent),
     cmocka_unit_test(test_close_in_a_hurry),
     cmocka_unit_test(test_out_of_range),
     cmocka_unit_test(test_messages_kept),
+    cmocka_unit_test(test_no_memory_for_a_message),
 };
 const size_t trouble_count = COUNT_OF(trouble_cases);

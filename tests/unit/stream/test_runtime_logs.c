@@ -251,26 +251,21 @@ static void read_ten_on_disk(struct rig *rig, char *directory) {
   }
 }
 
-static void test_changelog_made_anew(void **state) {
-  struct rig *rig = *state;
+static void refuse_changelog_cut_to(struct rig *rig, int64_t end) {
   char *directory = directory_new();
   read_ten_on_disk(rig, directory);
   rig_crash(rig);
-  cut_end(log_of(rig, EE_TOPIC_LIFECYCLE), 0);
+  cut_end(log_of(rig, EE_TOPIC_LIFECYCLE), end);
   assert_refuses(rig, "the state in it is lost");
   rig_crash(rig);
   directory_free(directory);
 }
 
+static void test_changelog_made_anew(void **state) {
+  refuse_changelog_cut_to(*state, 0);
+}
 static void test_changelog_cut_off(void **state) {
-  struct rig *rig = *state;
-  char *directory = directory_new();
-  read_ten_on_disk(rig, directory);
-  rig_crash(rig);
-  cut_end(log_of(rig, EE_TOPIC_LIFECYCLE), 3);
-  assert_refuses(rig, "the state in it is lost");
-  rig_crash(rig);
-  directory_free(directory);
+  refuse_changelog_cut_to(*state, 3);
 }
 
 static void test_changelog_made_anew_under_way(void **state) {
