@@ -27,17 +27,17 @@ uint32_t ee_row_key_crc(MDB_val key) {
   return ee_crc32c(0, key.mv_data, key.mv_size);
 }
 
-// Continues the key's, over the bytes from wake_at on.
-static uint32_t body_crc(uint32_t key_crc, const uint8_t *row, size_t size) {
-  return ee_crc32c(key_crc, row + 8, size - 8);
+// Continues the key's, over the wake time and the value.
+static uint32_t body_crc(uint32_t key_crc, const uint8_t wake_at[8], struct ee_bytes value) {
+  return ee_crc32c(ee_crc32c(key_crc, wake_at, 8), value.data, value.size);
 }
 
 void ee_row_make(uint8_t *out, MDB_val key, int64_t wake_at, struct ee_bytes value) {
   uint32_t key_crc = ee_row_key_crc(key);
   ee_store32(out, key_crc);
   ee_store64(out + 8, (uint64_t)wake_at);
+  ee_store32(out + 4, body_crc(key_crc, out + 8, value));
   if (value.size > 0) memcpy(out + EE_ROW_HEAD, value.data, value.size);
-  ee_store32(out + 4, body_crc(key_crc, out, EE_ROW_HEAD + value.size));
 }
 
 bool ee_row_key_sound(MDB_val key, MDB_val row) {
@@ -47,9 +47,10 @@ bool ee_row_key_sound(MDB_val key, MDB_val row) {
 bool ee_row_parse(MDB_val key, MDB_val row, int64_t *ret_wake_at, struct ee_bytes *ret_value) {
   const uint8_t *data = row.mv_data;
   if (row.mv_size < EE_ROW_HEAD || !ee_row_key_sound(key, row)) return false;
-  if (ee_load32(data + 4) != body_crc(ee_load32(data), data, row.mv_size)) return false;
+  struct ee_bytes value = ee_bytes(data + EE_ROW_HEAD, row.mv_size - EE_ROW_HEAD);
+  if (ee_load32(data + 4) != body_crc(ee_load32(data), data + 8, value)) return false;
   *ret_wake_at = (int64_t)ee_load64(data + 8);
-  *ret_value = ee_bytes(data + EE_ROW_HEAD, row.mv_size - EE_ROW_HEAD);
+  *ret_value = value;
   return true;
 }
 

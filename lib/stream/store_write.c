@@ -57,115 +57,148 @@ struct checkpoint {
   const struct ee_entry *next_changes;
 };
 
-static int delete_due(struct ee_disk *disk, MDB_txn *txn, MDB_val key, int64_t wake_at) {
-  struct ee_due_key due;
-  ee_due_key_make(&due, key.mv_data, key.mv_size, wake_at);
-  MDB_val row_key = {.mv_size = due.size, .mv_data = due.data};
-  int code = mdb_del(txn, disk->dbs[EE_DB_DUE], &row_key, NULL);
-  return code == MDB_NOTFOUND ? MDB_CORRUPTED : code;
+// One transaction's cursors. Changes come in the order of keys, mostly, and a cursor that stands
+// beside a key finds its place without a search from the root.
+struct cursors {
+  MDB_cursor *of[EE_DB_COUNT];
+};
+
+static void close_cursors(struct cursors *cursors) {
+  for (size_t db = 0; db < EE_DB_COUNT; db++) {
+    if (cursors->of[db] != NULL) mdb_cursor_close(cursors->of[db]);
+  }
 }
 
-static int put_due(struct ee_disk *disk, MDB_txn *txn, MDB_val key, int64_t wake_at) {
-  struct ee_due_key due;
+static int open_cursors(struct ee_disk *disk, MDB_txn *txn, struct cursors *ret) {
+  int code = 0;
+  *ret = (struct cursors){.of = {NULL}};
+  for (size_t db = 0; db < EE_DB_COUNT && code == 0; db++) {
+    code = mdb_cursor_open(txn, disk->dbs[db], &ret->of[db]);
+  }
+  if (code != 0) close_cursors(ret);
+  return code;
+}
+
+static int delete_due(MDB_cursor *due, MDB_val key, int64_t wake_at) {
+  struct ee_due_key made;
+  ee_due_key_make(&made, key.mv_data, key.mv_size, wake_at);
+  MDB_val row_key = {.mv_size = made.size, .mv_data = made.data}, row = {0, NULL};
+  int code = mdb_cursor_get(due, &row_key, &row, MDB_SET);
+  if (code == MDB_NOTFOUND) return MDB_CORRUPTED;
+  return code == 0 ? mdb_cursor_del(due, 0) : code;
+}
+
+static int put_due(MDB_cursor *due, MDB_val key, int64_t wake_at) {
+  struct ee_due_key made;
   uint8_t crc[EE_ROW_KEY_CRC];
-  ee_due_key_make(&due, key.mv_data, key.mv_size, wake_at);
-  MDB_val row_key = {.mv_size = due.size, .mv_data = due.data};
+  ee_due_key_make(&made, key.mv_data, key.mv_size, wake_at);
+  MDB_val row_key = {.mv_size = made.size, .mv_data = made.data};
   MDB_val row = {.mv_size = sizeof crc, .mv_data = crc};
   ee_store32(crc, ee_row_key_crc(row_key));
-  return mdb_put(txn, disk->dbs[EE_DB_DUE], &row_key, &row, 0);
+  return mdb_cursor_put(due, &row_key, &row, 0);
 }
 
-static int put_row(struct ee_disk *disk, MDB_txn *txn, enum ee_db db, MDB_val key, int64_t wake_at,
-                   struct ee_bytes value) {
+static int put_row(MDB_cursor *cursor, MDB_val key, int64_t wake_at, struct ee_bytes value,
+                   unsigned how) {
   MDB_val row = {.mv_size = EE_ROW_HEAD + value.size};
-  int code = mdb_put(txn, disk->dbs[db], &key, &row, MDB_RESERVE);
+  int code = mdb_cursor_put(cursor, &key, &row, MDB_RESERVE | how);
   if (code == 0) ee_row_make(row.mv_data, key, wake_at, value);
   return code;
 }
 
-// Where the key has no row yet one search does both, looking and writing. MDB_KEYEXIST: *ret_old
-// is the row's wake time, and nothing is written.
-static int put_new(struct ee_disk *disk, MDB_txn *txn, MDB_val key, struct ee_bytes value,
-                   int64_t wake_at, int64_t *ret_old) {
+// Where the key has no row yet one search does both, looking and writing. MDB_KEYEXIST: the
+// cursor stands at its row, *ret_old is that one's wake time, and nothing is written.
+static int put_new(MDB_cursor *state, MDB_val key, struct ee_bytes value, int64_t wake_at,
+                   int64_t *ret_old) {
   MDB_val row = {.mv_size = EE_ROW_HEAD + value.size};
   struct ee_bytes old;
-  int code = mdb_put(txn, disk->dbs[EE_DB_STATE], &key, &row, MDB_NOOVERWRITE | MDB_RESERVE);
+  int code = mdb_cursor_put(state, &key, &row, MDB_NOOVERWRITE | MDB_RESERVE);
   if (code == MDB_KEYEXIST && !ee_row_parse(key, row, ret_old, &old)) return MDB_CORRUPTED;
   if (code == 0) ee_row_make(row.mv_data, key, wake_at, value);
   return code;
 }
 
-static int delete_row(struct ee_disk *disk, MDB_txn *txn, MDB_val key) {
+static int delete_row(const struct cursors *cursors, MDB_val key) {
+  MDB_cursor *state = cursors->of[EE_DB_STATE];
   MDB_val row = {0, NULL};
   struct ee_bytes value;
   int64_t old;
-  int code = mdb_get(txn, disk->dbs[EE_DB_STATE], &key, &row);
+  int code = mdb_cursor_get(state, &key, &row, MDB_SET);
   if (code == MDB_NOTFOUND) return 0;
   if (code == 0 && !ee_row_parse(key, row, &old, &value)) return MDB_CORRUPTED;
-  if (code == 0 && old != EE_NEVER) code = delete_due(disk, txn, key, old);
-  return code == 0 ? mdb_del(txn, disk->dbs[EE_DB_STATE], &key, NULL) : code;
+  if (code == 0 && old != EE_NEVER) code = delete_due(cursors->of[EE_DB_DUE], key, old);
+  return code == 0 ? mdb_cursor_del(state, 0) : code;
 }
 
 // value data NULL: the key has none.
-static int write_value(struct ee_disk *disk, MDB_txn *txn, MDB_val key, struct ee_bytes value,
+static int write_value(const struct cursors *cursors, MDB_val key, struct ee_bytes value,
                        int64_t wake_at) {
-  if (value.data == NULL) return delete_row(disk, txn, key);
+  if (value.data == NULL) return delete_row(cursors, key);
+  MDB_cursor *state = cursors->of[EE_DB_STATE], *due = cursors->of[EE_DB_DUE];
   int64_t old = EE_NEVER;
-  int code = put_new(disk, txn, key, value, wake_at, &old);
+  int code = put_new(state, key, value, wake_at, &old);
   bool exists = code == MDB_KEYEXIST;
   if (exists) code = 0;
-  if (code == 0 && old != EE_NEVER && old != wake_at) code = delete_due(disk, txn, key, old);
-  if (code == 0 && wake_at != EE_NEVER && old != wake_at) code = put_due(disk, txn, key, wake_at);
-  return code == 0 && exists ? put_row(disk, txn, EE_DB_STATE, key, wake_at, value) : code;
+  if (code == 0 && old != EE_NEVER && old != wake_at) code = delete_due(due, key, old);
+  if (code == 0 && wake_at != EE_NEVER && old != wake_at) code = put_due(due, key, wake_at);
+  return code == 0 && exists ? put_row(state, key, wake_at, value, MDB_CURRENT) : code;
 }
 
-static int write_entry(struct ee_disk *disk, MDB_txn *txn, const struct ee_entry *entry) {
+static int write_entry(const struct cursors *cursors, const struct ee_entry *entry) {
   const struct ee_version *version = entry->version[EE_LAYER_COMMITTED];
   struct ee_bytes value = {0};
   if (version->present) value = ee_bytes(version->data, version->size);
-  return write_value(disk, txn, ee_val(entry->key, entry->key_size), value, version->wake_at);
+  return write_value(cursors, ee_val(entry->key, entry->key_size), value, version->wake_at);
 }
 
-static int write_row(struct ee_disk *disk, MDB_txn *txn, const struct ee_batch *batch,
+static int write_row(const struct cursors *cursors, const struct ee_batch *batch,
                      const struct ee_batch_row *row) {
   struct ee_bytes key = ee_batch_key(batch, row);
-  return write_value(disk, txn, ee_val(key.data, key.size), ee_batch_value(batch, row),
-                     row->wake_at);
+  return write_value(cursors, ee_val(key.data, key.size), ee_batch_value(batch, row), row->wake_at);
 }
 
-static int write_offsets(struct ee_disk *disk, MDB_txn *txn,
+static int write_offsets(const struct ee_disk *disk, const struct cursors *cursors,
                          const struct ee_store_checkpoint *checkpoint, int64_t wall_ms) {
   uint8_t key[EE_CHECKPOINT_KEY_SIZE], body[EE_CHANGELOGS_MAX * 8];
   ee_checkpoint_key(key, checkpoint->partition);
   for (size_t i = 0; i < disk->changelog_count; i++) {
     ee_store64(body + 8 * i, (uint64_t)checkpoint->offsets[i]);
   }
-  return put_row(disk, txn, EE_DB_META, ee_val(key, sizeof key), wall_ms,
-                 ee_bytes(body, 8 * disk->changelog_count));
+  return put_row(cursors->of[EE_DB_META], ee_val(key, sizeof key), wall_ms,
+                 ee_bytes(body, 8 * disk->changelog_count), 0);
 }
 
 // As many changes as make a slice, and, with the last of them, the offsets.
-static int write_slice(struct ee_disk *disk, MDB_txn *txn, void *context) {
-  struct checkpoint *all = context;
+static int write_changes(const struct ee_disk *disk, const struct cursors *cursors,
+                         struct checkpoint *all) {
   const struct ee_entry *entry = all->changes;
   size_t at = all->batch_at, bytes = 0;
   int code = 0;
   for (; code == 0 && at < all->batch->count && bytes < SLICE_BYTES; at++) {
     const struct ee_batch_row *row = &all->batch->rows[at];
     bytes += (size_t)row->key_size + row->value_size;
-    code = write_row(disk, txn, all->batch, row);
+    code = write_row(cursors, all->batch, row);
   }
   for (; code == 0 && entry != NULL && bytes < SLICE_BYTES;
        entry = entry->next[EE_LAYER_COMMITTED]) {
     bytes += (size_t)entry->key_size + entry->version[EE_LAYER_COMMITTED]->size;
-    code = write_entry(disk, txn, entry);
+    code = write_entry(cursors, entry);
   }
   all->next_batch_at = at;
   all->next_changes = entry;
   bool last = at == all->batch->count && entry == NULL;
   for (size_t i = 0; i < all->count && last && code == 0; i++) {
-    code = write_offsets(disk, txn, &all->checkpoints[i], all->wall_ms);
+    code = write_offsets(disk, cursors, &all->checkpoints[i], all->wall_ms);
   }
+  return code;
+}
+
+static int write_slice(struct ee_disk *disk, MDB_txn *txn, void *context) {
+  struct cursors cursors;
+  int code = open_cursors(disk, txn, &cursors);
+  if (code != 0) return code;
+  code = write_changes(disk, &cursors, context);
+  close_cursors(&cursors);
   return code;
 }
 
