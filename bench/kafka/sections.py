@@ -32,7 +32,7 @@ class Plan:
     paced_rounds: int = 3
     paced_warm_up_s: int = 2
     paced_s: int = 5
-    open_envelopes: tuple[int, ...] = (1_000_000,)
+    open_envelopes: tuple[int, ...] = (1_000_000, 10_000_000)
     kills: int = 3
     restores: int = 3
     streams_restores: bool = False
@@ -40,7 +40,9 @@ class Plan:
     growth_rounds: int = 1
 
 
-FULL = Plan(100_000, 5, 8, 5, 2, 10, (1_000_000, 10_000_000), 5, 3, True, (1, 2, 4), 3)
+FULL = Plan(
+    envelopes=100_000, rounds=5, warm_ups=8, paced_rounds=5, paced_s=10, kills=5, streams_restores=True, growth_rounds=3
+)
 
 
 @dataclass
@@ -207,7 +209,8 @@ def _recover(bench: Bench, table: Table, count: int) -> None:
 
     bed.fill(prefix, count)
     drained = bed.run(*join.command(prefix, state), "--drain", deadline_s=1800)
-    add("join of one admission each, us/event", f"{drained.usage.cpu_s / count * 1e6:.2f}")
+    peak = f"peak {mib([drained.usage.resident])} MiB, private {mib([drained.usage.private])}"
+    add("join of one admission each, us/event", f"{drained.usage.cpu_s / count * 1e6:.2f}", peak)
     bench.say(f"{count} open envelopes joined")
     running = join.begin(prefix, state)
     restarts, running = _kill(bench, join, prefix, state, running)
