@@ -80,13 +80,14 @@ enum intake intake_decode(struct ee_runtime *rt, const struct ee_message *messag
       break;
   }
   ret->record = ee_arena_alloc(&rt->arena, type->size);
-  if (ret->record == NULL) return INTAKE_WAIT;
   ret->current = ee_plan_same(plan);
-  bool good = check_size(message, ret->avro, fault) &&
+  bool good = ret->record != NULL && check_size(message, ret->avro, fault) &&
               ee_decode(plan, ret->avro, &rt->arena, ret->record, fault) &&
               check_key(rt, message, ret->record, fault);
   if (good) return INTAKE_STEP;
-  return rt->arena.starved ? INTAKE_WAIT : INTAKE_REFUSED;
+  if (!rt->arena.starved) return INTAKE_REFUSED;
+  ee_fault_set(fault, EE_NO_MEMORY, 0, "no memory for the record");
+  return INTAKE_WAIT;
 }
 
 // What is too large for the dead letter topic goes there by reference: the value's size

@@ -256,10 +256,19 @@ static bool step_record(struct ee_step *step, struct partition *p, const struct 
   return rt->ops->step(rt->processor->self, step, &input);
 }
 
-static void say_registry(struct ee_runtime *rt, const struct ee_message *message,
-                         const struct ee_fault *fault) {
-  if (fault->detail[0] == '\0') return;  // it has been asked just now
-  runtime_say_held(rt, message, "a partition waits for the schema registry", fault->detail);
+enum stepped { STEPPED, STEP_WAITS, STEP_FAILED };
+
+static enum stepped record_waits(struct ee_runtime *rt, const struct ee_message *message,
+                                 const struct ee_fault *fault) {
+  bool no_memory = fault->reason == EE_NO_MEMORY;
+  ee_arena_clear(&rt->arena);
+  if (!no_memory) rt->metrics->waits_registry++;
+  if (fault->detail[0] == '\0') return STEP_WAITS;  // the registry has been asked just now
+  runtime_say_held(
+      rt, message,
+      no_memory ? "a partition waits for memory" : "a partition waits for the schema registry",
+      fault->detail);
+  return STEP_WAITS;
 }
 
 // What is read in the ordinary course of things is not worth a word.
@@ -286,20 +295,13 @@ static void take_trouble(struct ee_runtime *rt, const struct ee_step *step) {
   ee_err_set(&rt->trouble, "the step has failed: no memory, or the stored state cannot be read");
 }
 
-enum stepped { STEPPED, STEP_WAITS, STEP_FAILED };
-
 static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum ee_topic topic) {
   struct ee_message *message = queue_head(&p->queues[topic]);
   if (wait_for_policy(rt, p, message)) return STEP_WAITS;
   struct intake_record taken;
   struct ee_fault fault = {0};
   enum intake intake = intake_decode(rt, message, &taken, &fault);
-  if (intake == INTAKE_WAIT) {
-    rt->metrics->waits_registry++;
-    ee_arena_clear(&rt->arena);
-    say_registry(rt, message, &fault);
-    return STEP_WAITS;
-  }
+  if (intake == INTAKE_WAIT) return record_waits(rt, message, &fault);
   struct ee_step step;
   step_init(&step, rt, p, message);
   bool done = note_log_start(&step, p, message);
@@ -355,11 +357,7 @@ static enum stepped load_tick(struct ee_runtime *rt, struct partition *p) {
   struct intake_record taken;
   struct ee_fault fault = {0};
   enum intake intake = intake_decode(rt, message, &taken, &fault);
-  if (intake == INTAKE_WAIT) {
-    ee_arena_clear(&rt->arena);
-    say_registry(rt, message, &fault);
-    return STEP_WAITS;
-  }
+  if (intake == INTAKE_WAIT) return record_waits(rt, message, &fault);
   if (intake == INTAKE_STEP) {
     const struct ee_tick *tick = taken.record;
     load_offsets(rt, p, tick);

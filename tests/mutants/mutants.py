@@ -226,8 +226,8 @@ MUTANTS = [
     Mutant(
         "a record for which memory was out is refused",
         "lib/stream/intake.c",
-        "  return rt->arena.starved ? INTAKE_WAIT : INTAKE_REFUSED;\n",
-        "  return INTAKE_REFUSED;\n",
+        "  if (!rt->arena.starved) return INTAKE_REFUSED;\n",
+        "  if (!good) return INTAKE_REFUSED;\n",
     ),
     Mutant(
         "steps go on while the disk takes nothing",

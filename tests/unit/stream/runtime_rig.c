@@ -16,8 +16,8 @@ static bool put_counted(struct ee_step *step, struct ee_lifecycle *record, int64
   ee_buf_init(&value, 1 << 20);
   record->encoded = (struct ee_bytes){0};
   ee_encode(&ee_lifecycle_type, record, &value);
-  bool good =
-      ee_step_put(step, 0, ee_str_bytes(record->envelope_id), ee_buf_bytes(&value), wake_at);
+  bool good = !value.failed && ee_step_put(step, 0, ee_str_bytes(record->envelope_id),
+                                           ee_buf_bytes(&value), wake_at);
   ee_buf_release(&value);
   return good;
 }
@@ -52,10 +52,13 @@ static bool counter_step(void *self, struct ee_step *step, const struct ee_input
   record.envelope_id = head->envelope_id;
   record.tenant = head->tenant;
   if (before.data != NULL) {
-    assert_true(ee_decode(own_plan(&ee_lifecycle_type), before, arena, &record, NULL));
+    bool read = ee_decode(own_plan(&ee_lifecycle_type), before, arena, &record, NULL);
+    assert_true(read || arena->starved);
+    if (!read) return false;
   }
   size_t count = record.evidence.count;
   struct ee_evidence *items = ee_arena_zero(arena, count + 1, sizeof *items);
+  if (items == NULL) return false;
   if (count > 0) memcpy(items, record.evidence.items, count * sizeof *items);
   ee_record_init(&ee_evidence_type, &items[count]);
   items[count].topic = ee_step_topic_name(step, input->topic);
