@@ -147,7 +147,7 @@ c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) produ
   examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all simulate errors simulate-errors run-errors faults mutants broker-test check check-unit check-system check-layers check-headers check-install check-docs check-schemas \
+.PHONY: all simulate errors simulate-errors run-errors faults mutants broker-test check check-unit check-threads check-system check-layers check-headers check-install check-docs check-schemas \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs)
@@ -222,6 +222,7 @@ check:
 	$(MAKE) check-unit
 	$(MAKE) check-unit SAN=address,undefined CC=clang
 	$(MAKE) check-unit VALGRIND=1
+	$(MAKE) check-threads SAN=thread
 	$(MAKE) simulate
 	$(MAKE) simulate-errors SEEDS=4 STRIDE=41
 	$(MAKE) simulate-errors SEEDS=1 STRIDE=41 SAN=address,undefined CC=clang
@@ -231,6 +232,10 @@ check:
 check-unit: check-layers check-headers $(tests) $(fuzzers)
 	$(call say,TEST,$(words $(tests) $(fuzzers)) programs)VALGRIND=$(VALGRIND) \
 	  tests/run-unit $(tests) $(fuzzers)
+
+# Those in which threads meet.
+check-threads: $(filter %/test_spool,$(tests))
+	$(call say,TEST,threads)tests/run-unit $^
 
 check-layers:
 	$(call say,CHECK,layers)tests/check-layers $(c_files)

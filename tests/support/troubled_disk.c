@@ -46,6 +46,9 @@ __attribute__((destructor)) static void end(void) {
   countdown_report(&program, "EE_DISK");
 }
 
+// Thread sanitizer has functions of the same names, which it needs.
+#ifndef __SANITIZE_THREAD__
+
 // usual: what the call says when it is not for want of room.
 static bool must_fail(bool grows, int usual) {
   bool fails = countdown_strikes(&program);
@@ -113,6 +116,13 @@ int __fxstat(int version, int file, struct stat *ret) {
   (void)version;
   return fstat(file, ret);
 }
+int posix_fallocate(int file, off_t at, off_t size) {
+  if (write_fails(file, at + size)) return errno;
+  return syscall(SYS_fallocate, file, 0, at, size) == 0 ? 0 : errno;
+}
+int msync(void *place, size_t size, int flags) {
+  return must_fail(false, EIO) ? -1 : (int)syscall(SYS_msync, place, size, flags);
+}
 int flock(int file, int operation) {
   return must_fail(false, ENOLCK) ? -1 : (int)syscall(SYS_flock, file, operation);
 }
@@ -132,16 +142,28 @@ void *mmap(void *place, size_t size, int protection, int flags, int file, off_t 
 
 // ---- Of a path.
 
+static int open_in(int directory, const char *path, int flags, mode_t mode) {
+  bool grows = (flags & O_CREAT) != 0 && syscall(SYS_faccessat, directory, path, F_OK) != 0;
+  return must_fail(grows, EMFILE) ? -1 : (int)syscall(SYS_openat, directory, path, flags, mode);
+}
+
+static mode_t mode_of(int flags, va_list arguments) {
+  return (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+}
+
 int open(const char *path, int flags, ...) {
-  mode_t mode = 0;
-  if ((flags & O_CREAT) != 0) {
-    va_list arguments;
-    va_start(arguments, flags);
-    mode = va_arg(arguments, mode_t);
-    va_end(arguments);
-  }
-  bool grows = (flags & O_CREAT) != 0 && syscall(SYS_faccessat, AT_FDCWD, path, F_OK) != 0;
-  return must_fail(grows, EMFILE) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+  va_list arguments;
+  va_start(arguments, flags);
+  mode_t mode = mode_of(flags, arguments);
+  va_end(arguments);
+  return open_in(AT_FDCWD, path, flags, mode);
+}
+int openat(int directory, const char *path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  mode_t mode = mode_of(flags, arguments);
+  va_end(arguments);
+  return open_in(directory, path, flags, mode);
 }
 int mkostemp(char *template, int flags) {
   if (must_fail(true, EMFILE)) return -1;
@@ -167,3 +189,12 @@ int rename(const char *from, const char *to) {
   if (must_fail(true, EIO)) return -1;
   return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
+int unlinkat(int directory, const char *path, int flags) {
+  return must_fail(false, EIO) ? -1 : (int)syscall(SYS_unlinkat, directory, path, flags);
+}
+int renameat(int from_directory, const char *from, int to_directory, const char *to) {
+  if (must_fail(false, EIO)) return -1;
+  return (int)syscall(SYS_renameat2, from_directory, from, to_directory, to, 0);
+}
+
+#endif

@@ -1,36 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of the store share: a directory of their own, keys, and values that can
-// be told from each other.
+// What the tests of the store share: keys, and values that can be told from each other.
 #ifndef EE_TESTS_STORE_SUPPORT_H
 #define EE_TESTS_STORE_SUPPORT_H
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "stream/store.h"
+#include "tests/support/directory.h"
 #include "tests/support/test.h"
 
 #define VALUE_MOST ((size_t)40000)
-
-static inline char *directory_new(void) {
-  const char *parent = getenv("TMPDIR");
-  char *path = NULL;
-  assert_true(asprintf(&path, "%s/ee-store-XXXXXX", parent == NULL ? "/tmp" : parent) > 0);
-  assert_non_null(mkdtemp(path));
-  return path;
-}
-
-static inline int remove_one(const char *path, const struct stat *stat, int flag, struct FTW *ftw) {
-  (void)stat, (void)flag, (void)ftw;
-  return remove(path);
-}
-
-static inline void directory_free(char *path) {
-  assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-  free(path);
-}
 
 // Bytes that follow from the number alone; data NULL for a negative size.
 static inline struct ee_bytes value_of(uint8_t buffer[VALUE_MOST], uint32_t number, long size) {

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reader: what earlier openings left, torn or not, then what callers append.
+#include "spool/spool_impl.h"
+
+void reader_release(struct ee_spool *spool) {
+  ee_spool_segment_unmap(&spool->reader.map);
+}
+
+static void go_to(struct ee_spool *spool, uint64_t number, uint64_t offset) {
+  reader_release(spool);
+  spool->reader.number = number;
+  spool->reader.offset = offset;
+}
+
+static void next_segment(struct ee_spool *spool) {
+  go_to(spool, spool->reader.number + 1, EE_SPOOL_UNIT);
+}
+
+static uint32_t turn_of(const struct ee_spool *spool, uint64_t number) {
+  return (uint32_t)(number - spool->first + 1);
+}
+
+// The first segment that is there, not below a number.
+static uint64_t find_old(const struct ee_spool *spool, uint64_t number) {
+  for (size_t i = 0; i < spool->old_count; i++) {
+    if (spool->old[i] >= number) return spool->old[i];
+  }
+  return spool->first;
+}
+
+static enum ee_spool_read missing(struct ee_spool *spool, struct ee_spool_entry *ret) {
+  *ret = (struct ee_spool_entry){.at = {spool->reader.number, spool->reader.offset}};
+  next_segment(spool);
+  return EE_SPOOL_READ_MISSING;
+}
+
+// RECORD: it is mapped.
+static enum ee_spool_read map_segment(struct ee_spool *spool, struct ee_spool_entry *ret,
+                                      struct ee_err *err) {
+  struct reader *reader = &spool->reader;
+  switch (ee_spool_segment_map(spool->directory, spool->control.id, reader->number, &reader->map,
+                               err)) {
+    case EE_SPOOL_MAPPED:
+      break;
+    case EE_SPOOL_MAP_FAILED:
+      return EE_SPOOL_READ_FAILED;
+    case EE_SPOOL_MAP_MISSING:
+    case EE_SPOOL_MAP_USELESS:
+    case EE_SPOOL_MAP_NEWER:
+      return missing(spool, ret);
+  }
+  ee_spool_scan_init(&reader->scan, ee_bytes(reader->map.bytes, reader->map.size), reader->map.salt,
+                     reader->offset);
+  return EE_SPOOL_READ_RECORD;
+}
+
+// Whether callers have begun with the segment; one before theirs was there at the opening.
+static enum ee_spool_read open_segment(struct ee_spool *spool, struct ee_spool_entry *ret,
+                                       struct ee_err *err) {
+  struct reader *reader = &spool->reader;
+  if (reader->number >= spool->first) {
+    uint64_t tail = atomic_load_explicit(&spool->tail, memory_order_acquire);
+    if (turn_of(spool, reader->number) > TURN(tail)) return EE_SPOOL_READ_NOTHING;
+    return map_segment(spool, ret, err);
+  }
+  uint64_t found = find_old(spool, reader->number);
+  if (found != reader->number) {
+    ee_err_set(err, "segments %016llx to %016llx are not there", (unsigned long long)reader->number,
+               (unsigned long long)found - 1);
+    *ret = (struct ee_spool_entry){.at = {reader->number, reader->offset}};
+    go_to(spool, found, EE_SPOOL_UNIT);
+    return EE_SPOOL_READ_MISSING;
+  }
+  return map_segment(spool, ret, err);
+}
+
+static void describe(struct ee_spool *spool, uint64_t offset, uint64_t size,
+                     struct ee_spool_entry *ret) {
+  *ret = (struct ee_spool_entry){.at = {spool->reader.number, offset}, .size = size};
+  spool->reader.offset = offset + size;
+}
+
+static void describe_record(struct ee_spool *spool, uint64_t offset, uint64_t size,
+                            const struct ee_spool_item *item, struct ee_spool_entry *ret) {
+  const struct ee_spool_map *map = &spool->reader.map;
+  describe(spool, offset, size, ret);
+  ret->item = *item;
+  ret->numbered =
+      ee_spool_record_numbering(map->bytes + offset, map->salt, offset, &ret->numbering);
+}
+
+// NOTHING: the segment has no more.
+static enum ee_spool_read read_old(struct ee_spool *spool, struct ee_spool_entry *ret) {
+  struct ee_spool_place place;
+  switch (ee_spool_scan_next(&spool->reader.scan, &place)) {
+    case EE_SPOOL_FOUND_RECORD:
+      describe_record(spool, place.offset, place.size, &place.item, ret);
+      return EE_SPOOL_READ_RECORD;
+    case EE_SPOOL_FOUND_TORN:
+      describe(spool, place.offset, place.size, ret);
+      return EE_SPOOL_READ_TORN;
+    case EE_SPOOL_FOUND_END:
+      break;
+  }
+  return EE_SPOOL_READ_NOTHING;
+}
+
+// Whether the last record of a segment that callers have left was read. Its slot says where that
+// ends until the keeper has seen all of them published; then there is nothing to wait for.
+static bool at_end(struct ee_spool *spool, uint64_t offset) {
+  uint32_t turn = turn_of(spool, spool->reader.number);
+  if (TURN(atomic_load_explicit(&spool->tail, memory_order_acquire)) == turn) return false;
+  uint64_t end = atomic_load_explicit(&slot_of(spool, turn)->end, memory_order_acquire);
+  if (turn <= atomic_load_explicit(&spool->released, memory_order_acquire)) return true;
+  return end == offset;
+}
+
+static enum ee_spool_read read_live(struct ee_spool *spool, struct ee_spool_entry *ret) {
+  struct reader *reader = &spool->reader;
+  uint64_t offset = reader->offset;
+  struct ee_spool_item item;
+  size_t size;
+  bool whole = at_end(spool, offset);  // asked first: what is published later is not passed over
+  uint64_t mark = 0;
+  if (offset + EE_SPOOL_UNIT <= reader->map.size) {
+    mark = __atomic_load_n((uint64_t *)(void *)(reader->map.bytes + offset), __ATOMIC_ACQUIRE);
+  }
+  if (mark == 0) {
+    if (whole) next_segment(spool);
+    return EE_SPOOL_READ_NOTHING;
+  }
+  struct ee_bytes segment = ee_bytes(reader->map.bytes, reader->map.size);
+  switch (ee_spool_record_read(segment, reader->map.salt, offset, &size, &item)) {
+    case EE_SPOOL_RECORD:
+      describe_record(spool, offset, size, &item, ret);
+      return EE_SPOOL_READ_RECORD;
+    case EE_SPOOL_DAMAGED:
+      describe(spool, offset, size, ret);
+      return EE_SPOOL_READ_TORN;
+    case EE_SPOOL_NOTHING:
+      describe(spool, offset, EE_SPOOL_UNIT, ret);  // somebody has written over it
+      return EE_SPOOL_READ_TORN;
+  }
+  return EE_SPOOL_READ_NOTHING;
+}
+
+enum ee_spool_read ee_spool_read(struct ee_spool *spool, struct ee_spool_entry *ret,
+                                 struct ee_err *err) {
+  struct reader *reader = &spool->reader;
+  for (;;) {
+    uint64_t number = reader->number;
+    if (reader->map.bytes == NULL) {
+      enum ee_spool_read opened = open_segment(spool, ret, err);
+      if (opened != EE_SPOOL_READ_RECORD) return opened;
+    }
+    bool old = number < spool->first;
+    enum ee_spool_read read = old ? read_old(spool, ret) : read_live(spool, ret);
+    if (read != EE_SPOOL_READ_NOTHING) return read;
+    if (old) next_segment(spool);
+    if (reader->number == number) return EE_SPOOL_READ_NOTHING;
+  }
+}
+
+void ee_spool_number(struct ee_spool *spool, const struct ee_spool_entry *entry,
+                     const struct ee_spool_numbering *numbering) {
+  const struct ee_spool_map *map = &spool->reader.map;
+  ee_spool_record_number(map->bytes + entry->at.offset, map->salt, entry->at.offset, numbering);
+}
+
+void ee_spool_settle(struct ee_spool *spool, struct ee_spool_at at) {
+  struct ee_spool_progress progress = spool->control.progress;
+  progress.segment = at.segment;
+  progress.offset = at.offset;
+  ee_spool_control_store(&spool->control, &progress);
+  atomic_store_explicit(&spool->settled, at.segment, memory_order_release);
+}
+
+void ee_spool_rewind(struct ee_spool *spool) {
+  const struct ee_spool_progress *progress = &spool->control.progress;
+  go_to(spool, progress->segment, progress->offset);
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files of segments. One is made under another name and then renamed, so that a segment's name
+// stands for a whole file with a good head.
+#include "spool/segment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/array.h"
+
+#define NAME_SIZE 32
+#define DIGITS 16
+#define UNFINISHED "unfinished.segment"
+
+static void name_of(uint64_t number, char out[NAME_SIZE]) {
+  snprintf(out, NAME_SIZE, "%016" PRIx64 ".segment", number);
+}
+
+// False: the name is not a segment's.
+static bool number_of(const char *name, uint64_t *ret) {
+  char again[NAME_SIZE];
+  *ret = strtoull(name, NULL, 16);
+  name_of(*ret, again);
+  return strcmp(name, again) == 0;
+}
+
+// ---- Making.
+
+static bool no_room(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+static int fill(int fd, const struct ee_spool_segment *segment) {
+  uint8_t head[EE_SPOOL_UNIT];
+  ee_spool_segment_make(segment, head);
+  int error = posix_fallocate(fd, 0, (off_t)segment->size);
+  if (error != 0) return error;
+  ssize_t written = pwrite(fd, head, sizeof head, 0);
+  if (written != (ssize_t)sizeof head) return written < 0 ? errno : EIO;
+  return fsync(fd) == 0 ? 0 : errno;
+}
+
+static int map_file(int fd, size_t size, uint8_t **ret) {
+  void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (bytes == MAP_FAILED) return errno;
+  *ret = bytes;
+  return 0;
+}
+
+static int create(int directory, int fd, const struct ee_spool_segment *segment, const char *name,
+                  uint8_t **ret) {
+  int error = fill(fd, segment);
+  if (error == 0) error = map_file(fd, segment->size, ret);
+  if (error != 0) return error;
+  if (renameat(directory, UNFINISHED, directory, name) != 0 || fsync(directory) != 0) {
+    error = errno;
+    munmap(*ret, segment->size);
+  }
+  return error;
+}
+
+bool ee_spool_segment_create(int directory, const struct ee_spool_segment *segment,
+                             struct ee_spool_map *ret, bool *ret_full, struct ee_err *err) {
+  char name[NAME_SIZE];
+  uint8_t *bytes = NULL;
+  name_of(segment->number, name);
+  *ret_full = false;
+  int fd = openat(directory, UNFINISHED, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+  int error = fd < 0 ? errno : create(directory, fd, segment, name, &bytes);
+  if (fd >= 0) close(fd);
+  if (error != 0) {
+    unlinkat(directory, UNFINISHED, 0);
+    *ret_full = no_room(error);
+    return ee_err_set(err, "%s: %s", name, strerror(error));
+  }
+  *ret = (struct ee_spool_map){.bytes = bytes,
+                               .size = segment->size,
+                               .number = segment->number,
+                               .salt = ee_spool_salt(segment)};
+  return true;
+}
+
+// ---- Mapping.
+
+static enum ee_spool_map_result judge(const struct ee_spool_map *map, const char *name,
+                                      const uint8_t id[EE_SPOOL_ID_SIZE],
+                                      struct ee_spool_segment *segment, struct ee_err *err) {
+  switch (ee_spool_segment_parse(ee_bytes(map->bytes, map->size), segment)) {
+    case EE_SPOOL_HEAD_GOOD:
+      break;
+    case EE_SPOOL_HEAD_NEWER:
+      ee_err_set(err, "%s: a later version of the library wrote it", name);
+      return EE_SPOOL_MAP_NEWER;
+    case EE_SPOOL_HEAD_FOREIGN:
+      ee_err_set(err, "%s: at 0: not a segment of a spool", name);
+      return EE_SPOOL_MAP_USELESS;
+    case EE_SPOOL_HEAD_TORN:
+      ee_err_set(err, "%s: at 0: its head is damaged", name);
+      return EE_SPOOL_MAP_USELESS;
+  }
+  if (segment->number == map->number && memcmp(segment->id, id, EE_SPOOL_ID_SIZE) == 0) {
+    return EE_SPOOL_MAPPED;
+  }
+  ee_err_set(err, "%s: it belongs to another spool, or to another place in this one", name);
+  return EE_SPOOL_MAP_USELESS;
+}
+
+static enum ee_spool_map_result map_found(int fd, const char *name, struct ee_spool_map *map,
+                                          struct ee_err *err) {
+  struct stat found;
+  int error = fstat(fd, &found) == 0 ? 0 : errno;
+  if (error == 0 && (found.st_size < (off_t)EE_SPOOL_UNIT || !S_ISREG(found.st_mode))) {
+    ee_err_set(err, "%s: too short for a head", name);
+    return EE_SPOOL_MAP_USELESS;
+  }
+  map->size = (size_t)found.st_size;
+  if (error == 0 && map->size > EE_SPOOL_SEGMENT_MOST) map->size = EE_SPOOL_SEGMENT_MOST;
+  if (error == 0) error = map_file(fd, map->size, &map->bytes);
+  if (error == 0) return EE_SPOOL_MAPPED;
+  ee_err_set(err, "%s: %s", name, strerror(error));
+  return EE_SPOOL_MAP_FAILED;
+}
+
+enum ee_spool_map_result ee_spool_segment_map(int directory, const uint8_t id[EE_SPOOL_ID_SIZE],
+                                              uint64_t number, struct ee_spool_map *ret,
+                                              struct ee_err *err) {
+  char name[NAME_SIZE];
+  struct ee_spool_map map = {.number = number};
+  struct ee_spool_segment segment;
+  name_of(number, name);
+  int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) {
+    int error = errno;
+    ee_err_set(err, "%s: %s", name, strerror(error));
+    return error == ENOENT ? EE_SPOOL_MAP_MISSING : EE_SPOOL_MAP_FAILED;
+  }
+  enum ee_spool_map_result result = map_found(fd, name, &map, err);
+  close(fd);
+  if (result != EE_SPOOL_MAPPED) return result;
+  result = judge(&map, name, id, &segment, err);
+  if (result != EE_SPOOL_MAPPED) {
+    ee_spool_segment_unmap(&map);
+    return result;
+  }
+  map.salt = ee_spool_salt(&segment);
+  *ret = map;
+  return EE_SPOOL_MAPPED;
+}
+
+bool ee_spool_segment_id(int directory, uint64_t number, uint8_t ret[EE_SPOOL_ID_SIZE]) {
+  char name[NAME_SIZE];
+  uint8_t head[EE_SPOOL_UNIT];
+  struct ee_spool_segment segment;
+  name_of(number, name);
+  int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return false;
+  ssize_t size = pread(fd, head, sizeof head, 0);
+  close(fd);
+  if (size != (ssize_t)sizeof head ||
+      ee_spool_segment_parse(ee_bytes(head, sizeof head), &segment) != EE_SPOOL_HEAD_GOOD) {
+    return false;
+  }
+  memcpy(ret, segment.id, sizeof segment.id);
+  return segment.number == number;
+}
+
+void ee_spool_segment_unmap(struct ee_spool_map *map) {
+  if (map->bytes != NULL) munmap(map->bytes, map->size);
+  map->bytes = NULL;
+}
+
+bool ee_spool_segment_remove(int directory, uint64_t number, struct ee_err *err) {
+  char name[NAME_SIZE];
+  name_of(number, name);
+  if (unlinkat(directory, name, 0) == 0 || errno == ENOENT) return true;
+  return ee_err_set(err, "%s: %s", name, strerror(errno));
+}
+
+// ---- Listing.
+
+static int ascending(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+static int read_names(DIR *stream, uint64_t **numbers, size_t *count) {
+  size_t capacity = 0;
+  for (;;) {
+    errno = 0;
+    struct dirent *entry = readdir(stream);
+    if (entry == NULL) return errno;
+    uint64_t number;
+    if (!number_of(entry->d_name, &number)) continue;
+    uint64_t *grown = ee_array_room(*numbers, *count, &capacity, sizeof *grown);
+    if (grown == NULL) return ENOMEM;
+    *numbers = grown;
+    grown[(*count)++] = number;
+  }
+}
+
+bool ee_spool_segment_list(int directory, uint64_t **ret, size_t *ret_count, struct ee_err *err) {
+  uint64_t *numbers = NULL;
+  size_t count = 0;
+  unlinkat(directory, UNFINISHED, 0);
+  int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+  int error = stream == NULL ? errno : read_names(stream, &numbers, &count);
+  if (stream != NULL) closedir(stream);
+  if (stream == NULL && fd >= 0) close(fd);
+  if (error != 0) {
+    free(numbers);
+    return ee_err_set(err, "listing segments: %s", strerror(error));
+  }
+  if (count > 0) qsort(numbers, count, sizeof *numbers, ascending);
+  *ret = numbers;
+  *ret_count = count;
+  return true;
+}

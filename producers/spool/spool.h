@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A spool: records on their way out, in preallocated mapped segments of one directory. Any
+// number of threads append; one keeps segments ready; one reads, numbers and settles. The module
+// has no threads of its own.
+//
+//   appended  in the file's pages: it survives the death of the process
+//   numbered  before it is sent: what it was sent under survives too
+//   settled   all before it is acknowledged: never read again, its segments are removed
+//
+// A directory has one process at a time (a lock tells); each opening is a new epoch. What an
+// earlier one left is read first.
+#ifndef EE_SPOOL_SPOOL_H
+#define EE_SPOOL_SPOOL_H
+
+#include "base/err.h"
+#include "spool/format.h"
+
+struct ee_spool;
+
+struct ee_spool_settings {
+  const char *directory;  // borrowed for the call; made if it is not there
+  size_t segment_bytes;   // EE_SPOOL_SEGMENT_LEAST to MOST, a multiple of 4096
+  uint64_t most_bytes;    // of all segments; at least four
+  int64_t wall_s;         // now, seconds since 1970: epochs are never below it
+};
+
+// A place in a spool.
+struct ee_spool_at {
+  uint64_t segment, offset;
+};
+
+// May block on the disk. What is there already and cannot be used is told by ee_spool_look. False:
+// another process has it, a later version wrote it, or the system refuses.
+bool ee_spool_open(const struct ee_spool_settings *settings, struct ee_spool **ret,
+                   struct ee_err *err);
+// Nobody may be using it. NULL is allowed. What is not settled stays for the next opening.
+void ee_spool_close(struct ee_spool *spool);
+
+uint32_t ee_spool_epoch(const struct ee_spool *spool);
+
+// ---- Appending: any thread, also several at once.
+
+// False: there is no room just now (the disk or most_bytes is full, or the keeper is late), and
+// nothing was appended. Takes no lock, makes no system call, never waits. The item's sizes are
+// within EE_SPOOL_PAYLOAD_MAX and EE_SPOOL_ATTRIBUTES_MAX.
+bool ee_spool_append(struct ee_spool *spool, const struct ee_spool_item *item);
+
+// ---- Keeping: one thread, every few milliseconds.
+
+// Makes segments before they are needed and removes those that are settled. May block on the
+// disk. False: it could not, the next call tries again; err says why.
+bool ee_spool_keep(struct ee_spool *spool, struct ee_err *err);
+
+// ---- Reading: one thread, which may be the keeper.
+
+struct ee_spool_entry {
+  struct ee_spool_at at;
+  uint64_t size;              // of the record, or of what is torn
+  struct ee_spool_item item;  // borrowed until the next call
+  bool numbered;              // by an earlier opening
+  struct ee_spool_numbering numbering;
+};
+
+enum ee_spool_read {
+  EE_SPOOL_READ_RECORD,
+  EE_SPOOL_READ_TORN,     // damage of an earlier opening's; a call that was cut short looks alike
+  EE_SPOOL_READ_MISSING,  // a segment that should be there, or is useless: err says which
+  EE_SPOOL_READ_NOTHING,  // all that is there was read
+  EE_SPOOL_READ_FAILED,   // the system refuses; the next call tries again
+};
+
+// In the order in which room was taken. Does not block but for pages that must be read.
+enum ee_spool_read ee_spool_read(struct ee_spool *spool, struct ee_spool_entry *ret,
+                                 struct ee_err *err);
+// Notes what a record that was read, and is not settled, is sent under.
+void ee_spool_number(struct ee_spool *spool, const struct ee_spool_entry *entry,
+                     const struct ee_spool_numbering *numbering);
+// All before that place, which was read to, is done with.
+void ee_spool_settle(struct ee_spool *spool, struct ee_spool_at at);
+// What is not settled is read again.
+void ee_spool_rewind(struct ee_spool *spool);
+
+#endif

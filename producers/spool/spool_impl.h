@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the spool's parts share. Segments of this opening count from 1 (`turn`); their numbers go
+// on from the last one that was there.
+#ifndef EE_SPOOL_IMPL_H
+#define EE_SPOOL_IMPL_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "spool/control.h"
+#include "spool/scan.h"
+#include "spool/segment.h"
+#include "spool/spool.h"
+
+#define SLOTS ((uint32_t)8)  // segments that callers may be writing to, or will
+#define CACHE_LINE 64
+
+// A segment while callers may write to it.
+struct slot {
+  struct ee_spool_map map;
+  _Atomic(uint64_t) published;  // bytes of whole records
+  _Atomic(uint64_t) end;        // where the last record ends; 0: there is room yet
+};
+
+// What the reader stands in.
+struct reader {
+  uint64_t number;            // of the segment
+  uint64_t offset;            // in it
+  struct ee_spool_map map;    // bytes NULL: not mapped yet
+  struct ee_spool_scan scan;  // where an earlier opening wrote it
+};
+
+struct ee_spool {
+  // Taken by callers: the turn above, the offset below, of the next record.
+  alignas(CACHE_LINE) _Atomic(uint64_t) tail;
+  // Set by the keeper.
+  alignas(CACHE_LINE) _Atomic(uint32_t) prepared;  // turns up to it have a slot
+  _Atomic(uint32_t) released;                      // up to it nobody writes any more
+  struct slot slots[SLOTS];
+  // Fixed.
+  uint64_t first;  // number of turn 1
+  size_t segment_bytes;
+  uint64_t most_bytes;
+  int directory, lock;
+  uint64_t *old;  // numbers of segments that were there; owned
+  size_t old_count;
+  // The keeper's.
+  size_t old_removed;
+  uint64_t removed;  // numbers below, of this opening's, are removed
+  uint32_t warm_turn;
+  uint64_t warm_offset;
+  // The reader's.
+  struct reader reader;
+  struct ee_spool_control control;
+  _Atomic(uint64_t) settled;  // its segment, for the keeper
+};
+
+#define TURN(tail) ((uint32_t)((tail) >> 32))
+#define OFFSET(tail) ((uint64_t)(uint32_t)(tail))
+
+static inline struct slot *slot_of(struct ee_spool *spool, uint32_t turn) {
+  return &spool->slots[turn % SLOTS];
+}
+
+// reader.c
+void reader_release(struct ee_spool *spool);
+
+#endif
