@@ -282,9 +282,10 @@ mutants:
 broker-test: $(broker_test)
 	@echo $<
 
+# Two files of tests at a time, each with a Kafka of its own: they mostly wait.
 check-system: all broker-test
 	venv=$$(tests/system/prepare | sed -n 's/^venv //p'); \
-	  "$$venv/bin/pytest" -c tests/system/pytest.ini tests/oracle tests/faults tests/system
+	  "$$venv/bin/pytest" -c tests/system/pytest.ini -n 2 --dist loadfile tests/oracle tests/faults tests/system
 
 check-format:
 	clang-format --dry-run --Werror $(c_files)

@@ -94,6 +94,9 @@ class Scene:
     def committed(self, name: str) -> int | None:
         return {tp.topic: tp.offset for tp in self.offsets()}.get(self.topic(name))
 
+    def bookmark(self, name: str) -> str:
+        return {tp.topic: tp.metadata or "" for tp in self.offsets()}.get(self.topic(name), "")
+
 
 @pytest.fixture
 def scene(kafka: Cluster, programs: Programs, prefix: str, tmp_path: Path) -> Scene:
@@ -147,12 +150,13 @@ def test_log_with_other_records(scene: Scene, records: int) -> None:
     """Its committed offset is there still, as after an election of a leader that had not all records."""
     scene.admit(10)
     scene.drain()
-    before = scene.offsets()
+    before, bookmark = scene.offsets(), scene.bookmark("admission")
+    assert bookmark.startswith("1 9 ")
     scene.make_anew("admission")
     scene.admit(records)
     wait_until(lambda: scene.committed("admission") is None, 30, "the group's offset to be dropped")
     scene.commit(before)
-    assert scene.committed("admission") == 10
+    assert (scene.committed("admission"), scene.bookmark("admission")) == (10, bookmark)
     refused(scene.drain(status=1), scene.topic("admission"), "docs/reset.md")
     assert scene.joined() == 10
 

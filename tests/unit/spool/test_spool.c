@@ -295,7 +295,7 @@ static void test_threads(void **state) {
   pthread_t threads[THREADS];
   uint64_t next[THREADS] = {0}, total = 0;
   crowd.spool = spool_open(*state);
-  crowd.each = 20000;
+  crowd.each = (uint64_t)ee_tries(20000);
   keep(crowd.spool);
   crowd_start(&crowd, members, threads);
   while (total < THREADS * crowd.each) {
