@@ -122,10 +122,11 @@ static void test_rewinds_to_what_is_settled(void **state) {
 }
 
 static size_t count_segments(const char *directory) {
-  uint64_t *numbers;
-  size_t count;
+  uint64_t *numbers = NULL;
+  size_t count = 0;
   int fd = open(directory, O_RDONLY | O_DIRECTORY);
-  assert_true(fd >= 0 && ee_spool_segment_list(fd, &numbers, &count, NULL));
+  assert_true(fd >= 0);
+  assert_true(ee_spool_segment_list(fd, &numbers, &count, NULL));
   free(numbers);
   close(fd);
   return count;
