@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from kafka import Cluster
 from process import wait_until
 from programs import Program, Programs, Result
 
+# Of the join, which has two changelogs: the last two of four ends are not used.
+_BOOKMARK = re.compile(r"1 -?\d+ \d+ \d+ \d+ \d+ 0 0")
 EXAMPLE = json.loads((HERE.parents[1] / "schemas/examples/admission.json").read_text())
 
 
@@ -76,10 +79,22 @@ class Scene:
         future.result(30)
 
     def offsets(self) -> list[TopicPartition]:
-        """What the group has committed, with metadata."""
+        """What the group has committed; of metadata see `bookmarks`."""
         asked = self.client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.group)])
         found: list[TopicPartition] = asked[self.group].result(10).topic_partitions
         return found
+
+    def bookmarks(self) -> list[TopicPartition]:
+        """The same with metadata, which the client reads beyond its end now and then: that is cut off again."""
+
+        def read() -> list[TopicPartition] | None:
+            try:
+                found = [(tp, _BOOKMARK.match(tp.metadata or "")) for tp in self.offsets()]
+            except UnicodeDecodeError:
+                return None
+            return [TopicPartition(tp.topic, tp.partition, tp.offset, m[0] if m else None) for tp, m in found]
+
+        return wait_until(read, 30, "metadata that is text")
 
     def commit(self, offsets: list[TopicPartition]) -> None:
         """In the place of the group, once that is empty: a static member leaves with its session."""
@@ -95,7 +110,7 @@ class Scene:
         return {tp.topic: tp.offset for tp in self.offsets()}.get(self.topic(name))
 
     def bookmark(self, name: str) -> str:
-        return {tp.topic: tp.metadata or "" for tp in self.offsets()}.get(self.topic(name), "")
+        return {tp.topic: tp.metadata or "" for tp in self.bookmarks()}.get(self.topic(name), "")
 
 
 @pytest.fixture
@@ -150,7 +165,7 @@ def test_log_with_other_records(scene: Scene, records: int) -> None:
     """Its committed offset is there still, as after an election of a leader that had not all records."""
     scene.admit(10)
     scene.drain()
-    before, bookmark = scene.offsets(), scene.bookmark("admission")
+    before, bookmark = scene.bookmarks(), scene.bookmark("admission")
     assert bookmark.startswith("1 9 ")
     scene.make_anew("admission")
     scene.admit(records)
