@@ -12,8 +12,28 @@ static void go_to(struct ee_spool *spool, uint64_t number, uint64_t offset) {
   spool->reader.offset = offset;
 }
 
+static void store_settled(struct ee_spool *spool, struct ee_spool_at at) {
+  struct ee_spool_progress progress = spool->control.progress;
+  progress.segment = at.segment;
+  progress.offset = at.offset;
+  ee_spool_control_store(&spool->control, &progress);
+  atomic_store_explicit(&spool->settled, at.segment, memory_order_release);
+}
+
+// Once all that was told is settled, so is what was passed over since: ends of segments, and
+// segments without records. Else these would stay, and count, until there is one more record.
+static void settle_passed_over(struct ee_spool *spool) {
+  struct reader *reader = &spool->reader;
+  const struct ee_spool_progress *progress = &spool->control.progress;
+  bool all = progress->segment == reader->told.segment && progress->offset == reader->told.offset;
+  if (!all || progress->segment == reader->number) return;
+  reader->told = (struct ee_spool_at){reader->number, reader->offset};
+  store_settled(spool, reader->told);
+}
+
 static void next_segment(struct ee_spool *spool) {
   go_to(spool, spool->reader.number + 1, EE_SPOOL_UNIT);
+  settle_passed_over(spool);
 }
 
 static uint32_t turn_of(const struct ee_spool *spool, uint64_t number) {
@@ -28,9 +48,18 @@ static uint64_t find_old(const struct ee_spool *spool, uint64_t number) {
   return spool->first;
 }
 
-static enum ee_spool_read missing(struct ee_spool *spool, struct ee_spool_entry *ret) {
-  *ret = (struct ee_spool_entry){.at = {spool->reader.number, spool->reader.offset}};
-  next_segment(spool);
+static void tell(struct ee_spool *spool, uint64_t offset, uint64_t size,
+                 struct ee_spool_entry *ret) {
+  struct reader *reader = &spool->reader;
+  *ret = (struct ee_spool_entry){.at = {reader->number, offset}, .size = size};
+  reader->offset = offset + size;
+  reader->told = (struct ee_spool_at){reader->number, reader->offset};
+}
+
+static enum ee_spool_read missing(struct ee_spool *spool, uint64_t next,
+                                  struct ee_spool_entry *ret) {
+  go_to(spool, next, EE_SPOOL_UNIT);
+  tell(spool, EE_SPOOL_UNIT, 0, ret);
   return EE_SPOOL_READ_MISSING;
 }
 
@@ -47,7 +76,7 @@ static enum ee_spool_read map_segment(struct ee_spool *spool, struct ee_spool_en
     case EE_SPOOL_MAP_MISSING:
     case EE_SPOOL_MAP_USELESS:
     case EE_SPOOL_MAP_NEWER:
-      return missing(spool, ret);
+      return missing(spool, reader->number + 1, ret);
   }
   ee_spool_scan_init(&reader->scan, ee_bytes(reader->map.bytes, reader->map.size), reader->map.salt,
                      reader->offset);
@@ -67,23 +96,15 @@ static enum ee_spool_read open_segment(struct ee_spool *spool, struct ee_spool_e
   if (found != reader->number) {
     ee_err_set(err, "segments %016llx to %016llx are not there", (unsigned long long)reader->number,
                (unsigned long long)found - 1);
-    *ret = (struct ee_spool_entry){.at = {reader->number, reader->offset}};
-    go_to(spool, found, EE_SPOOL_UNIT);
-    return EE_SPOOL_READ_MISSING;
+    return missing(spool, found, ret);
   }
   return map_segment(spool, ret, err);
 }
 
-static void describe(struct ee_spool *spool, uint64_t offset, uint64_t size,
-                     struct ee_spool_entry *ret) {
-  *ret = (struct ee_spool_entry){.at = {spool->reader.number, offset}, .size = size};
-  spool->reader.offset = offset + size;
-}
-
-static void describe_record(struct ee_spool *spool, uint64_t offset, uint64_t size,
-                            const struct ee_spool_item *item, struct ee_spool_entry *ret) {
+static void tell_record(struct ee_spool *spool, uint64_t offset, uint64_t size,
+                        const struct ee_spool_item *item, struct ee_spool_entry *ret) {
   const struct ee_spool_map *map = &spool->reader.map;
-  describe(spool, offset, size, ret);
+  tell(spool, offset, size, ret);
   ret->item = *item;
   ret->numbered =
       ee_spool_record_numbering(map->bytes + offset, map->salt, offset, &ret->numbering);
@@ -94,10 +115,10 @@ static enum ee_spool_read read_old(struct ee_spool *spool, struct ee_spool_entry
   struct ee_spool_place place;
   switch (ee_spool_scan_next(&spool->reader.scan, &place)) {
     case EE_SPOOL_FOUND_RECORD:
-      describe_record(spool, place.offset, place.size, &place.item, ret);
+      tell_record(spool, place.offset, place.size, &place.item, ret);
       return EE_SPOOL_READ_RECORD;
     case EE_SPOOL_FOUND_TORN:
-      describe(spool, place.offset, place.size, ret);
+      tell(spool, place.offset, place.size, ret);
       return EE_SPOOL_READ_TORN;
     case EE_SPOOL_FOUND_END:
       break;
@@ -132,13 +153,13 @@ static enum ee_spool_read read_live(struct ee_spool *spool, struct ee_spool_entr
   struct ee_bytes segment = ee_bytes(reader->map.bytes, reader->map.size);
   switch (ee_spool_record_read(segment, reader->map.salt, offset, &size, &item)) {
     case EE_SPOOL_RECORD:
-      describe_record(spool, offset, size, &item, ret);
+      tell_record(spool, offset, size, &item, ret);
       return EE_SPOOL_READ_RECORD;
     case EE_SPOOL_DAMAGED:
-      describe(spool, offset, size, ret);
+      tell(spool, offset, size, ret);
       return EE_SPOOL_READ_TORN;
     case EE_SPOOL_NOTHING:
-      describe(spool, offset, EE_SPOOL_UNIT, ret);  // somebody has written over it
+      tell(spool, offset, EE_SPOOL_UNIT, ret);  // somebody has written over it
       return EE_SPOOL_READ_TORN;
   }
   return EE_SPOOL_READ_NOTHING;
@@ -168,14 +189,12 @@ void ee_spool_number(struct ee_spool *spool, const struct ee_spool_entry *entry,
 }
 
 void ee_spool_settle(struct ee_spool *spool, struct ee_spool_at at) {
-  struct ee_spool_progress progress = spool->control.progress;
-  progress.segment = at.segment;
-  progress.offset = at.offset;
-  ee_spool_control_store(&spool->control, &progress);
-  atomic_store_explicit(&spool->settled, at.segment, memory_order_release);
+  store_settled(spool, at);
+  settle_passed_over(spool);
 }
 
 void ee_spool_rewind(struct ee_spool *spool) {
   const struct ee_spool_progress *progress = &spool->control.progress;
   go_to(spool, progress->segment, progress->offset);
+  spool->reader.told = (struct ee_spool_at){progress->segment, progress->offset};
 }

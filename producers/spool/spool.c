@@ -134,8 +134,7 @@ static void forget_settled(struct ee_spool *spool) {
     spool->first = spool->old[spool->old_count - 1] + 1;
   }
   spool->removed = spool->first;
-  spool->reader.number = progress->segment;
-  spool->reader.offset = progress->offset;
+  ee_spool_rewind(spool);
   atomic_store(&spool->settled, progress->segment);
 }
 

@@ -29,14 +29,12 @@ struct ee_spool_at {
   uint64_t segment, offset;
 };
 
-// May block on the disk. What is there already and cannot be used is told by ee_spool_look. False:
+// May block on the disk. What is there already and cannot be used is told when it is read. False:
 // another process has it, a later version wrote it, or the system refuses.
 bool ee_spool_open(const struct ee_spool_settings *settings, struct ee_spool **ret,
                    struct ee_err *err);
 // Nobody may be using it. NULL is allowed. What is not settled stays for the next opening.
 void ee_spool_close(struct ee_spool *spool);
-
-uint32_t ee_spool_epoch(const struct ee_spool *spool);
 
 // ---- Appending: any thread, also several at once.
 
@@ -53,9 +51,11 @@ bool ee_spool_keep(struct ee_spool *spool, struct ee_err *err);
 
 // ---- Reading: one thread, which may be the keeper.
 
+uint32_t ee_spool_epoch(const struct ee_spool *spool);
+
 struct ee_spool_entry {
-  struct ee_spool_at at;
-  uint64_t size;              // of the record, or of what is torn
+  struct ee_spool_at at;      // MISSING: where reading goes on
+  uint64_t size;              // of the record, or of what is torn; MISSING: 0
   struct ee_spool_item item;  // borrowed until the next call
   bool numbered;              // by an earlier opening
   struct ee_spool_numbering numbering;
@@ -75,7 +75,7 @@ enum ee_spool_read ee_spool_read(struct ee_spool *spool, struct ee_spool_entry *
 // Notes what a record that was read, and is not settled, is sent under.
 void ee_spool_number(struct ee_spool *spool, const struct ee_spool_entry *entry,
                      const struct ee_spool_numbering *numbering);
-// All before that place, which was read to, is done with.
+// All before that place is done with: behind an entry, at at.offset + size of its segment.
 void ee_spool_settle(struct ee_spool *spool, struct ee_spool_at at);
 // What is not settled is read again.
 void ee_spool_rewind(struct ee_spool *spool);

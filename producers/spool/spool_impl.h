@@ -26,6 +26,7 @@ struct slot {
 struct reader {
   uint64_t number;            // of the segment
   uint64_t offset;            // in it
+  struct ee_spool_at told;    // behind the last thing that was returned
   struct ee_spool_map map;    // bytes NULL: not mapped yet
   struct ee_spool_scan scan;  // where an earlier opening wrote it
 };

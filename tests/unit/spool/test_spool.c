@@ -164,6 +164,37 @@ static void test_full(void **state) {
   ee_spool_close(spool);
 }
 
+// Segments that were made for nothing do not fill a spool, however often it is opened, whether all
+// was settled at once or after the reader had gone on.
+static void test_openings_without_records(void **state) {
+  struct ee_spool_settings settings = {
+      .directory = *state, .segment_bytes = SEGMENT, .most_bytes = 4 * SEGMENT, .wall_s = 1};
+  for (uint64_t i = 0; i < 12; i++) {
+    struct ee_spool *spool;
+    struct ee_spool_entry entry;
+    assert_true(ee_spool_open(&settings, &spool, NULL));
+    keep(spool);
+    assert_reads_nothing(spool);
+    keep(spool);
+    if (i % 4 == 3) {
+      assert_true(append(spool, i, 10));
+      assert_reads(spool, i, 10, &entry);
+    }
+    ee_spool_close(spool);
+    if (i % 4 != 3) continue;
+    assert_true(ee_spool_open(&settings, &spool, NULL));
+    keep(spool);
+    assert_reads(spool, i, 10, &entry);
+    assert_reads_nothing(spool);
+    settle(spool, &entry);
+    keep(spool);
+    assert_true(append(spool, i, 10));
+    assert_reads(spool, i, 10, &entry);
+    settle(spool, &entry);
+    ee_spool_close(spool);
+  }
+}
+
 static void test_settings(void **state) {
   static const struct ee_spool_settings wrong[] = {
       {.segment_bytes = SEGMENT / 2, .most_bytes = 64 * SEGMENT},
@@ -702,6 +733,7 @@ int main(void) {
       TEST(test_reads_what_was_appended),
       TEST(test_rewinds_to_what_is_settled),
       TEST(test_full),
+      TEST(test_openings_without_records),
       TEST(test_settings),
       TEST(test_the_next_opening_reads_what_is_left),
       TEST(test_one_process_at_a_time),
