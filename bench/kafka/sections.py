@@ -110,12 +110,13 @@ def _full_speed_table(bench: Bench, systems: Sequence[System], found: dict[str, 
     speeds = {name: figure((bench.count / d.seconds for d in runs), 0) for name, runs in found.items()}
     costs = {name: figure(d.usage.cpu_s / bench.count * 1e6 for d in runs) for name, runs in found.items()}
     private = {name: mib(d.usage.private for d in runs) for name, runs in found.items()}
+    resident = {name: mib(d.usage.resident for d in runs) for name, runs in found.items()}
     for system in systems:
         name = system.name
         runs = found[name]
         table.add(
             name, speeds[name], speeds[name].over(speeds["copy"]), costs[name], costs[name].over(costs["copy"]),
-            mib(d.usage.resident for d in runs), private[name], f"{runs[0].bytes / bench.count:.0f}",
+            resident[name], private[name], f"{runs[0].bytes / bench.count:.0f}",
         )  # fmt: skip
     bench.bars.at_least("join throughput against the naive copy", 0.8, speeds["join"].over(speeds["copy"]))
     bench.bars.at_most("join CPU per event against the naive copy, v7 ids", 1.5, costs["join"].over(costs["copy"]))
@@ -124,7 +125,6 @@ def _full_speed_table(bench: Bench, systems: Sequence[System], found: dict[str, 
     # `--memory` bounds the first; pages of LMDB's file, in the second, are the kernel's to take back.
     memory = f"peak anonymous and shared memory of {best} against the join's"
     bench.bars.at_least(memory, 6, private[best].over(private["join"]))
-    resident = {name: mib(d.usage.resident for d in runs) for name, runs in found.items()}
     bench.bars.at_least(f"peak resident memory of {best} against the join's", 6, resident[best].over(resident["join"]))
     return table
 

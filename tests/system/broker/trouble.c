@@ -11,6 +11,15 @@
 
 static const struct ee_tp a0 = {EE_TOPIC_ADMISSION, 0};
 
+// Makes the topic of a0 with ten records. Returns who wrote them.
+static rd_kafka_t *write_ten(const char *prefix) {
+  make_topics(prefix, (struct topic_wish[]){{.topic = EE_TOPIC_ADMISSION, .partitions = 1},
+                                            {.partitions = 0}});
+  rd_kafka_t *other = other_producer(NULL);
+  other_write_many(other, prefix, a0, 10);
+  return other;
+}
+
 // A port of this machine: listening (and never answering), or closed again.
 static int take_port(char address[32], bool listening) {
   int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -107,10 +116,7 @@ static void test_out_of_range(void **state) {
   (void)state;
   struct driver driver;
   const char *prefix = fresh_prefix();
-  make_topics(prefix, (struct topic_wish[]){{.topic = EE_TOPIC_ADMISSION, .partitions = 1},
-                                            {.partitions = 0}});
-  rd_kafka_t *other = other_producer(NULL);
-  other_write_many(other, prefix, a0, 10);
+  rd_kafka_t *other = write_ten(prefix);
   char name[256];
   snprintf(name, sizeof(name), "%s%s", prefix, ee_topics[EE_TOPIC_ADMISSION].name);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -147,10 +153,7 @@ static void test_messages_kept(void **state) {
   (void)state;
   struct driver driver;
   const char *prefix = fresh_prefix();
-  make_topics(prefix, (struct topic_wish[]){{.topic = EE_TOPIC_ADMISSION, .partitions = 1},
-                                            {.partitions = 0}});
-  rd_kafka_t *other = other_producer(NULL);
-  other_write_many(other, prefix, a0, 10);
+  rd_kafka_t *other = write_ten(prefix);
   driver_open(&driver, &(struct opening){.prefix = prefix, .group = prefix, .instance = "one"});
   driver.broker->ops->read(driver.broker, a0, 0);
   struct ee_broker_event event = {.kind = EE_EVENT_NONE};
@@ -170,10 +173,7 @@ static void test_no_memory_for_a_message(void **state) {
   (void)state;
   struct driver driver;
   const char *prefix = fresh_prefix();
-  make_topics(prefix, (struct topic_wish[]){{.topic = EE_TOPIC_ADMISSION, .partitions = 1},
-                                            {.partitions = 0}});
-  rd_kafka_t *other = other_producer(NULL);
-  other_write_many(other, prefix, a0, 10);
+  rd_kafka_t *other = write_ten(prefix);
   driver_open(&driver, &(struct opening){.prefix = prefix, .group = prefix, .instance = "one"});
   int failed = 0;
   for (size_t n = 0; n < 10; n++) {

@@ -6,6 +6,11 @@
 
 #define SEGMENT ((size_t)64 << 10)
 
+static enum ee_spool_record image_read(const struct image *image, uint32_t salt, uint64_t offset,
+                                       size_t *size, struct ee_spool_item *item) {
+  return ee_spool_record_read(ee_bytes(image->bytes, image->size), salt, offset, size, item);
+}
+
 static void test_segment_heads(void **state) {
   (void)state;
   struct ee_spool_segment segment = {.id = "0123456789abcde", .number = 3, .size = 1 << 20}, read;
@@ -45,9 +50,7 @@ static void test_reads_what_it_wrote(void **state) {
     struct ee_spool_item item = numbered_item(i, sizes[i], room), read;
     uint64_t offset = image_add(&image, &item);
     size_t size;
-    assert_int_equal(
-        ee_spool_record_read(ee_bytes(image.bytes, image.size), image.salt, offset, &size, &read),
-        EE_SPOOL_RECORD);
+    assert_int_equal(image_read(&image, image.salt, offset, &size, &read), EE_SPOOL_RECORD);
     assert_int_equal(offset + size, image.end);
     assert_same_item(&read, &item);
   }
@@ -119,9 +122,8 @@ static void test_flipped_bits(void **state) {
     size_t byte = bit / 8;
     if (byte >= numbering_at && byte < body_at) continue;
     image.bytes[offset + byte] ^= (uint8_t)(1 << bit % 8);
-    assert_int_equal(
-        ee_spool_record_read(ee_bytes(image.bytes, image.size), image.salt, offset, &size, &read),
-        byte < body_at ? EE_SPOOL_NOTHING : EE_SPOOL_DAMAGED);
+    assert_int_equal(image_read(&image, image.salt, offset, &size, &read),
+                     byte < body_at ? EE_SPOOL_NOTHING : EE_SPOOL_DAMAGED);
     image.bytes[offset + byte] ^= (uint8_t)(1 << bit % 8);
   }
   image_release(&image);
@@ -136,17 +138,15 @@ static void test_elsewhere(void **state) {
   struct ee_spool_item item = numbered_item(2, sizeof room, room), read;
   uint64_t offset = image_add(&image, &item);
   size_t size = image.end - offset;
-  struct ee_bytes bytes = ee_bytes(image.bytes, image.size);
   memcpy(image.bytes + image.end, image.bytes + offset, size);
-  assert_int_equal(ee_spool_record_read(bytes, image.salt, image.end, &size, &read),
-                   EE_SPOOL_NOTHING);
+  assert_int_equal(image_read(&image, image.salt, image.end, &size, &read), EE_SPOOL_NOTHING);
   struct ee_spool_segment other = image.segment;
   other.number++;
-  assert_int_equal(ee_spool_record_read(bytes, ee_spool_salt(&other), offset, &size, &read),
+  assert_int_equal(image_read(&image, ee_spool_salt(&other), offset, &size, &read),
                    EE_SPOOL_NOTHING);
   other = image.segment;
   other.id[15]++;
-  assert_int_equal(ee_spool_record_read(bytes, ee_spool_salt(&other), offset, &size, &read),
+  assert_int_equal(image_read(&image, ee_spool_salt(&other), offset, &size, &read),
                    EE_SPOOL_NOTHING);
   image_release(&image);
 }
@@ -170,9 +170,7 @@ static void test_numbering(void **state) {
     at[bit / 8] ^= (uint8_t)(1 << bit % 8);
   }
   size_t size;
-  assert_int_equal(
-      ee_spool_record_read(ee_bytes(image.bytes, image.size), image.salt, offset, &size, &read),
-      EE_SPOOL_RECORD);
+  assert_int_equal(image_read(&image, image.salt, offset, &size, &read), EE_SPOOL_RECORD);
   assert_same_item(&read, &item);
   image_release(&image);
 }

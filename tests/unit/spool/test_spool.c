@@ -24,13 +24,24 @@
 #define SEGMENT ((size_t)1 << 20)
 #define THREADS 4
 
-static struct ee_spool *spool_open(const char *directory) {
+static bool try_to_open(const char *directory, size_t segments, struct ee_spool **ret,
+                        struct ee_err *err) {
+  struct ee_spool_settings settings = {.directory = directory,
+                                       .segment_bytes = SEGMENT,
+                                       .most_bytes = segments * SEGMENT,
+                                       .wall_s = 1000};
+  return ee_spool_open(&settings, ret, err);
+}
+
+static struct ee_spool *spool_open_of(const char *directory, size_t segments) {
   struct ee_spool *spool = NULL;
   struct ee_err err = {""};
-  struct ee_spool_settings settings = {
-      .directory = directory, .segment_bytes = SEGMENT, .most_bytes = 64 * SEGMENT, .wall_s = 1000};
-  if (!ee_spool_open(&settings, &spool, &err)) fail_msg("%s", err.text);
+  if (!try_to_open(directory, segments, &spool, &err)) fail_msg("%s", err.text);
   return spool;
+}
+
+static struct ee_spool *spool_open(const char *directory) {
+  return spool_open_of(directory, 64);
 }
 
 static void keep(struct ee_spool *spool) {
@@ -134,11 +145,8 @@ static size_t count_segments(const char *directory) {
 
 // At most so many bytes; callers are told, and what is settled makes room again.
 static void test_full(void **state) {
-  struct ee_spool *spool;
+  struct ee_spool *spool = spool_open_of(*state, 4);
   struct ee_spool_entry entry;
-  struct ee_spool_settings settings = {
-      .directory = *state, .segment_bytes = SEGMENT, .most_bytes = 4 * SEGMENT, .wall_s = 1};
-  assert_true(ee_spool_open(&settings, &spool, NULL));
   uint64_t written = 0, read = 0;
   for (int round = 0; round < 5; round++) {
     keep(spool);
@@ -167,12 +175,9 @@ static void test_full(void **state) {
 // Segments that were made for nothing do not fill a spool, however often it is opened, whether all
 // was settled at once or after the reader had gone on.
 static void test_openings_without_records(void **state) {
-  struct ee_spool_settings settings = {
-      .directory = *state, .segment_bytes = SEGMENT, .most_bytes = 4 * SEGMENT, .wall_s = 1};
   for (uint64_t i = 0; i < 12; i++) {
-    struct ee_spool *spool;
+    struct ee_spool *spool = spool_open_of(*state, 4);
     struct ee_spool_entry entry;
-    assert_true(ee_spool_open(&settings, &spool, NULL));
     keep(spool);
     assert_reads_nothing(spool);
     keep(spool);
@@ -182,12 +187,13 @@ static void test_openings_without_records(void **state) {
     }
     ee_spool_close(spool);
     if (i % 4 != 3) continue;
-    assert_true(ee_spool_open(&settings, &spool, NULL));
+    spool = spool_open_of(*state, 4);
     keep(spool);
     assert_reads(spool, i, 10, &entry);
     assert_reads_nothing(spool);
     settle(spool, &entry);
     keep(spool);
+    assert_int_equal(count_segments(*state), 2);  // spares of this opening
     assert_true(append(spool, i, 10));
     assert_reads(spool, i, 10, &entry);
     settle(spool, &entry);
@@ -256,9 +262,7 @@ static void test_the_next_opening_reads_what_is_left(void **state) {
 static void test_one_process_at_a_time(void **state) {
   struct ee_spool *spool = spool_open(*state), *other;
   struct ee_err err = {""};
-  struct ee_spool_settings settings = {
-      .directory = *state, .segment_bytes = SEGMENT, .most_bytes = 64 * SEGMENT};
-  assert_false(ee_spool_open(&settings, &other, &err));
+  assert_false(try_to_open(*state, 64, &other, &err));
   assert_non_null(strstr(err.text, "lock"));
   ee_spool_close(spool);
 }
@@ -591,17 +595,15 @@ static void test_newer(void **state) {
   struct ee_spool *spool;
   struct ee_err err = {""};
   char path[512];
-  struct ee_spool_settings settings = {
-      .directory = *state, .segment_bytes = SEGMENT, .most_bytes = 64 * SEGMENT};
   fill(*state, at);
   segment_path(*state, 2, path);
   overwrite(path, 8, "\2", 1);
-  assert_false(ee_spool_open(&settings, &spool, &err));
+  assert_false(try_to_open(*state, 64, &spool, &err));
   assert_non_null(strstr(err.text, "0000000000000002.segment: a later version"));
   overwrite(path, 8, "\1", 1);
   snprintf(path, sizeof path, "%s/control", (const char *)*state);
   overwrite(path, 8, "\2", 1);
-  assert_false(ee_spool_open(&settings, &spool, &err));
+  assert_false(try_to_open(*state, 64, &spool, &err));
   assert_non_null(strstr(err.text, "control: a later version"));
 }
 
@@ -655,10 +657,8 @@ static void test_short_memory(void **state) {
   for (size_t n = 0; failed; n++) {
     struct ee_spool *spool;
     struct ee_err err = {""};
-    struct ee_spool_settings settings = {
-        .directory = *state, .segment_bytes = SEGMENT, .most_bytes = 64 * SEGMENT};
     ee_chaos_fail_after(n);
-    bool opened = ee_spool_open(&settings, &spool, &err);
+    bool opened = try_to_open(*state, 64, &spool, &err);
     failed = ee_chaos_stop();
     assert_true(opened || (failed && err.text[0] != '\0'));
     if (opened) ee_spool_close(spool);
@@ -673,11 +673,9 @@ static void test_short_memory(void **state) {
 static uint64_t work_in_trouble(const char *directory, uint64_t *settled) {
   struct ee_spool *spool;
   struct ee_spool_entry entry;
-  struct ee_spool_settings settings = {
-      .directory = directory, .segment_bytes = SEGMENT, .most_bytes = 8 * SEGMENT};
   uint64_t appended = 0;
   *settled = 0;
-  if (!ee_spool_open(&settings, &spool, NULL)) return 0;
+  if (!try_to_open(directory, 8, &spool, NULL)) return 0;
   for (int i = 0; i < 500; i++) {
     struct ee_err err = {""};
     assert_true(ee_spool_keep(spool, &err) || err.text[0] != '\0');

@@ -185,10 +185,8 @@ void rig_append(struct rig *rig, enum ee_topic topic, struct ee_str key, struct 
   ee_buf_release(&framed);
 }
 
-void rig_append_admission(struct rig *rig, const char *envelope, const char *event) {
+struct ee_admission rig_admission(const char *envelope, const char *event) {
   struct ee_admission record;
-  struct ee_buf avro;
-  ee_buf_init(&avro, 1 << 16);
   ee_record_init(&ee_admission_type, &record);
   record.envelope_id = ee_str(envelope);
   record.event_id = ee_str(event);
@@ -197,9 +195,20 @@ void rig_append_admission(struct rig *rig, const char *envelope, const char *eve
   record.caller.requester_urn = EE_STR("urn:user:ada");
   record.execution.service = EE_STR("serving");
   record.execution.operation = EE_STR("deploy_model");
-  ee_encode(&ee_admission_type, &record, &avro);
-  rig_append(rig, EE_TOPIC_ADMISSION, record.envelope_id, ee_buf_bytes(&avro), -1);
+  return record;
+}
+
+void rig_append_record(struct rig *rig, const struct ee_admission *record) {
+  struct ee_buf avro;
+  ee_buf_init(&avro, 1 << 16);
+  ee_encode(&ee_admission_type, record, &avro);
+  rig_append(rig, EE_TOPIC_ADMISSION, record->envelope_id, ee_buf_bytes(&avro), -1);
   ee_buf_release(&avro);
+}
+
+void rig_append_admission(struct rig *rig, const char *envelope, const char *event) {
+  struct ee_admission record = rig_admission(envelope, event);
+  rig_append_record(rig, &record);
 }
 
 void rig_append_many(struct rig *rig, int from, int to) {

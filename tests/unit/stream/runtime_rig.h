@@ -62,6 +62,9 @@ void rig_turns(struct rig *rig, int count);
 // Appends Avro data, framed. partition -1: by key.
 void rig_append(struct rig *rig, enum ee_topic topic, struct ee_str key, struct ee_bytes avro,
                 int32_t partition);
+// The least that an admission has; borrows both.
+struct ee_admission rig_admission(const char *envelope, const char *event);
+void rig_append_record(struct rig *rig, const struct ee_admission *record);
 void rig_append_admission(struct rig *rig, const char *envelope, const char *event);
 // Events number from to below to, of ten envelopes in turn.
 void rig_append_many(struct rig *rig, int from, int to);

@@ -233,25 +233,13 @@ static void append_large(struct rig *rig, const char *envelope) {
   enum { ENTRIES = 500 };
   static struct ee_long_entry amounts[ENTRIES];
   static char names[ENTRIES][8];
-  struct ee_admission record;
-  struct ee_buf avro;
+  struct ee_admission record = rig_admission(envelope, "large");
   for (size_t i = 0; i < ENTRIES; i++) {
     snprintf(names[i], sizeof names[i], "n%zu", i);
     amounts[i] = (struct ee_long_entry){ee_str(names[i]), (int64_t)i};
   }
-  ee_buf_init(&avro, 1 << 16);
-  ee_record_init(&ee_admission_type, &record);
-  record.envelope_id = ee_str(envelope);
-  record.event_id = EE_STR("large");
-  record.tenant = EE_STR("acme");
-  record.source = EE_STR("urn:test");
-  record.caller.requester_urn = EE_STR("urn:user:ada");
-  record.execution.service = EE_STR("serving");
-  record.execution.operation = EE_STR("deploy_model");
   record.requested.amounts = (struct ee_long_map){.entries = amounts, .count = ENTRIES};
-  ee_encode(&ee_admission_type, &record, &avro);
-  rig_append(rig, EE_TOPIC_ADMISSION, record.envelope_id, ee_buf_bytes(&avro), -1);
-  ee_buf_release(&avro);
+  rig_append_record(rig, &record);
 }
 
 // A record for which there is no memory just now is read again, not refused: wherever an
