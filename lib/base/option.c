@@ -334,3 +334,62 @@ void ee_options_release(const struct ee_command *command, void *settings) {
     if (option->type == EE_OPTION_PROPERTY) release_properties(place_of(option, settings));
   }
 }
+
+// ---- By programs.
+
+bool ee_options_defaults(const struct ee_command *command, void *settings, struct ee_err *err) {
+  if (set_defaults(command, settings, err)) return true;
+  ee_options_release(command, settings);
+  return false;
+}
+
+bool ee_options_set(const struct ee_command *command, void *settings, const char *name,
+                    const char *text, struct ee_err *err) {
+  const struct ee_option *option = ee_option_find(command, ee_str(name));
+  if (option == NULL || ee_option_is_common(option)) {
+    return unknown(command, "", ee_str(name), err);
+  }
+  return set_from(name, option, settings, text, err);
+}
+
+static size_t number_size(enum ee_option_type type) {
+  return type == EE_OPTION_FLAG ? sizeof(bool) : sizeof(int64_t);
+}
+
+static bool copy_properties(const struct ee_properties *from, struct ee_properties *to,
+                            struct ee_err *err) {
+  for (size_t i = 0; i < from->count; i++) {
+    struct ee_property *copy = &to->items[to->count++];
+    *copy = (struct ee_property){.name = NULL, .value = NULL};
+    if (!set_text(&copy->name, ee_str(from->items[i].name), err) ||
+        !set_text(&copy->value, ee_str(from->items[i].value), err)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool copy_value(const struct ee_option *option, const void *from, void *to,
+                       struct ee_err *err) {
+  const void *source = (const char *)from + option->offset;
+  void *place = place_of(option, to);
+  if (option->type == EE_OPTION_PROPERTY) return copy_properties(source, place, err);
+  if (option->type == EE_OPTION_TEXT) {
+    const char *text = *(const char *const *)source;
+    return text == NULL || set_text(place, ee_str(text), err);
+  }
+  if (option->type != EE_OPTION_GROUP) memcpy(place, source, number_size(option->type));
+  return true;
+}
+
+bool ee_options_copy(const struct ee_command *command, const void *from, void *to,
+                     struct ee_err *err) {
+  struct ee_option_cursor cursor = {.command = command};
+  const struct ee_option *option;
+  while ((option = ee_option_next(&cursor)) != NULL && !ee_option_is_common(option)) {
+    if (copy_value(option, from, to, err)) continue;
+    ee_options_release(command, to);
+    return false;
+  }
+  return true;
+}

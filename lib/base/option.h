@@ -72,6 +72,15 @@ enum ee_option_result ee_options_read(const struct ee_command *command, int argc
                                       void *settings, int *ret_operands, struct ee_err *err);
 void ee_options_release(const struct ee_command *command, void *settings);
 
+// For settings that are filled in by a program and not by its user: all defaults; one value by
+// the option's name; a copy of all, which *to owns. What defaults and copies go to is zeroed
+// before, and after a failure there is nothing in it to release.
+bool ee_options_defaults(const struct ee_command *command, void *settings, struct ee_err *err);
+bool ee_options_set(const struct ee_command *command, void *settings, const char *name,
+                    const char *text, struct ee_err *err);
+bool ee_options_copy(const struct ee_command *command, const void *from, void *to,
+                     struct ee_err *err);
+
 // What --help prints.
 void ee_options_help(const struct ee_command *command, FILE *out);
 // What --reference prints: a section of docs/options.md, in Markdown.

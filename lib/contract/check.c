@@ -153,6 +153,7 @@ static bool check_value(const struct ee_type *type, enum ee_check check, const v
     }
     case EE_TYPE_ENUM: {
       int index = *(const int *)value;
+      if (index == -1) return ee_fault_set(fault, EE_REASON_missing_field, 0, ": is absent");
       return (index >= 0 && index < type->enumeration->count) ||
              ee_fault_set(fault, EE_REASON_bad_enum, 0, ": %d is no symbol of %s", index,
                           type->enumeration->name);

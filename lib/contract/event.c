@@ -87,3 +87,68 @@ int ee_event_order(const struct ee_event_head *a, const struct ee_event_head *b)
   if (a->occurred_at != b->occurred_at) return a->occurred_at < b->occurred_at ? -1 : 1;
   return ee_str_compare(a->event_id, b->event_id);
 }
+
+#define ID_JSON_MAX 384  // of an envelope_id, so that state keys stay below EE_STORE_KEY_MAX
+
+// Bytes that an id takes as a JSON string without its quotes.
+static size_t json_size(struct ee_str id) {
+  size_t size = 0;
+  for (size_t i = 0; i < id.size; i++) {
+    unsigned char byte = (unsigned char)id.data[i];
+    size += byte < 0x20 ? 6 : byte == '"' || byte == '\\' ? 2 : 1;
+  }
+  return size;
+}
+
+bool ee_check_envelope_id(struct ee_str id, struct ee_fault *fault) {
+  if (id.size <= ID_JSON_MAX / 6) return true;
+  size_t size = json_size(id);
+  return size <= ID_JSON_MAX ||
+         ee_fault_set(fault, EE_REASON_oversized, 0,
+                      "envelope_id: takes %zu bytes as JSON; at most %d are allowed", size,
+                      ID_JSON_MAX);
+}
+
+// ---- The head alone. The order of its fields is the schemas' (BEGINS_WITH_HEAD; a test compares
+// with the decoder).
+
+static bool take_long(struct ee_bytes *in, int64_t *ret) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < in->size && i < 10; i++) {
+    value |= (uint64_t)(in->data[i] & 0x7F) << (7 * i);
+    if (in->data[i] & 0x80) continue;
+    *in = ee_bytes(in->data + i + 1, in->size - i - 1);
+    *ret = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+    return true;
+  }
+  return false;
+}
+
+static bool take_text(struct ee_bytes *in, struct ee_str *ret) {
+  int64_t size;
+  if (!take_long(in, &size) || size < 0 || (uint64_t)size > in->size) return false;
+  *ret = ee_bytes_str(ee_bytes(in->data, (size_t)size));
+  *in = ee_bytes(in->data + size, in->size - (size_t)size);
+  return true;
+}
+
+bool ee_event_head_read(struct ee_bytes avro, struct ee_event_head *ret) {
+  *ret = (struct ee_event_head){.encoded = avro};
+  int64_t branch, sensitivity;
+  if (!take_text(&avro, &ret->envelope_id) || !take_text(&avro, &ret->event_id) ||
+      !take_text(&avro, &ret->tenant) || !take_long(&avro, &ret->occurred_at) ||
+      !take_text(&avro, &ret->source) || !take_long(&avro, &branch)) {
+    return false;
+  }
+  if (branch == 0) return true;
+  if (branch != 1 || !take_long(&avro, &sensitivity)) return false;
+  if (sensitivity < 0 || sensitivity > EE_SENSITIVITY_RESTRICTED) return false;
+  ret->sensitivity = (struct ee_opt_enum){.present = true, .value = (int)sensitivity};
+  return true;
+}
+
+bool ee_event_key_read(enum ee_topic topic, struct ee_bytes avro, struct ee_str *ret) {
+  struct ee_str obligation_id;
+  if (topic == EE_TOPIC_OBLIGATION && !take_text(&avro, &obligation_id)) return false;
+  return take_text(&avro, ret);
+}

@@ -4,6 +4,7 @@
 #define EE_CONTRACT_EVENT_H
 
 #include "contract/catalogue.h"
+#include "contract/reason.h"
 #include "records.h"
 
 // The fields every phase event begins with; a pointer to any of the six structs may be
@@ -34,5 +35,16 @@ enum ee_sensitivity ee_event_sensitivity(enum ee_phase phase, const void *record
 // Order of events within a phase: occurred_at, then the bytes of event_id (design,
 // section 4, join).
 int ee_event_order(const struct ee_event_head *a, const struct ee_event_head *b);
+
+// Beyond the tables' check: an envelope_id of control characters would make a state key that the
+// processors' stores cannot hold, and is refused as oversized.
+bool ee_check_envelope_id(struct ee_str id, struct ee_fault *fault);
+
+// Reads the head of an event's Avro data, whose writer's schema is this build's, without the rest:
+// for bytes that were validated before, or written by this library. Borrows. False: it is cut
+// short or malformed; nothing is read beyond avro.
+bool ee_event_head_read(struct ee_bytes avro, struct ee_event_head *ret);
+// Likewise the record key of an event or a receipt: its envelope_id.
+bool ee_event_key_read(enum ee_topic topic, struct ee_bytes avro, struct ee_str *ret);
 
 #endif

@@ -77,7 +77,9 @@ static bool fill(json_t *json, const char *name, json_t *value) {
   return true;
 }
 
+// What is absent from the defaults too is found missing later.
 static bool fill_text(json_t *json, const char *name, struct ee_str text) {
+  if (text.data == NULL) return true;
   return fill(json, name, json_stringn(text.data, text.size));
 }
 
@@ -121,4 +123,22 @@ bool ee_event_line_read(struct ee_str line, const struct ee_line_defaults *defau
   ok = ok && read_record(json, arena, ret, &fault->fault);
   json_decref(json);
   return ok;
+}
+
+static void add_text(struct ee_buf *out, const char *name, struct ee_str text) {
+  if (text.data == NULL) return;
+  ee_buf_printf(out, ",\"%s\":", name);
+  ee_buf_json_string(out, text);
+}
+
+void ee_event_line_write(enum ee_topic topic, const void *record, struct ee_str traceparent,
+                         struct ee_str tracestate, struct ee_buf *out) {
+  bool is_event = topic < EE_PHASE_TOPICS;
+  ee_buf_printf(out, "{\"phase\":\"%s\"",
+                is_event ? ee_phase_name((enum ee_phase)topic) : "receipt");
+  add_text(out, "traceparent", traceparent);
+  add_text(out, "tracestate", tracestate);
+  size_t at = out->size;
+  ee_json_write(ee_topics[topic].value, record, NULL, out);
+  if (!out->failed) out->data[at] = ',';  // the record's own brace
 }

@@ -6,6 +6,7 @@
 #define EE_CONTRACT_EVENT_LINE_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "contract/catalogue.h"
 #include "contract/event.h"
 #include "contract/reason.h"
@@ -13,7 +14,8 @@
 #define EE_LINE_MAX ((size_t)1 << 20)  // bytes of a line
 
 // What takes the place of members that a line leaves out. A receipt has no event_id and no
-// source, and only an admission without envelope_id gets one. Borrowed for the call.
+// source, and only an admission without envelope_id gets one. Texts may be absent. Borrowed for
+// the call.
 struct ee_line_defaults {
   struct ee_str envelope_id;
   struct ee_str event_id;
@@ -44,5 +46,10 @@ struct ee_line_fault {
 bool ee_event_line_read(struct ee_str line, const struct ee_line_defaults *defaults,
                         struct ee_arena *arena, struct ee_event_line *ret,
                         struct ee_line_fault *fault);
+
+// The way back: appends the line of an event or receipt, without a newline, as the above reads it.
+// traceparent and tracestate may be absent. Ask out->failed.
+void ee_event_line_write(enum ee_topic topic, const void *record, struct ee_str traceparent,
+                         struct ee_str tracestate, struct ee_buf *out);
 
 #endif

@@ -7,8 +7,8 @@
 #include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
+#include "base/fork.h"
 #include "base/time.h"
 #include "base/utf8.h"
 
@@ -52,11 +52,6 @@ void ee_uuid7_make(int64_t unix_ms, const uint8_t random[10], char out[EE_UUID_S
   *out = '\0';
 }
 
-static void system_random(uint8_t *out, size_t size) {
-  // Up to 256 bytes come whole or not at all; libsodium knows the older ways.
-  if (getrandom(out, size, 0) != (ssize_t)size) randombytes_buf(out, size);
-}
-
 void ee_uuid7_next(struct ee_uuid7_clock *clock, int64_t now_ms, const uint8_t random[10],
                    char out[EE_UUID_SIZE]) {
   if (now_ms <= clock->last_ms && clock->counter < COUNTER_MAX) {
@@ -72,15 +67,61 @@ void ee_uuid7_next(struct ee_uuid7_clock *clock, int64_t now_ms, const uint8_t r
   ee_uuid7_make(clock->last_ms, bytes, out);
 }
 
+// Of one thread, in memory that a child of fork finds zeroed: it starts anew there.
+struct uuid7_source {
+  bool seeded;
+  struct ee_uuid7_clock clock;
+  uint8_t seed[randombytes_SEEDBYTES];  // of the next pool
+  uint8_t pool[1024];
+  size_t used;  // of the pool
+};
+_Static_assert(sizeof(struct uuid7_source) <= EE_WIPED_SIZE, "it has one page");
+
+static pthread_key_t source_key;
+static bool source_key_made;
+
+static void make_source_key(void) {
+  source_key_made = pthread_key_create(&source_key, ee_wiped_free) == 0;
+}
+
+// NULL where there is none to be had.
+static struct uuid7_source *own_source(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  if (pthread_once(&once, make_source_key) != 0 || !source_key_made) return NULL;
+  struct uuid7_source *source = pthread_getspecific(source_key);
+  if (source != NULL) return source;
+  source = ee_wiped_on_fork();
+  if (source == NULL || pthread_setspecific(source_key, source) == 0) return source;
+  ee_wiped_free(source);
+  return NULL;
+}
+
+// What was given out cannot be computed from what is kept: each pool begins with the seed of the
+// next.
+static void refill(struct uuid7_source *source) {
+  if (!source->seeded) {
+    randombytes_buf(source->seed, sizeof source->seed);
+    source->clock = (struct ee_uuid7_clock){.last_ms = INT64_MIN};
+    source->seeded = true;
+  }
+  randombytes_buf_deterministic(source->pool, sizeof source->pool, source->seed);
+  memcpy(source->seed, source->pool, sizeof source->seed);
+  source->used = sizeof source->seed;
+}
+
 void ee_uuid7_now(char out[EE_UUID_SIZE]) {
-  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-  static struct ee_uuid7_clock clock = {.last_ms = INT64_MIN};
   uint8_t random[10];
-  system_random(random, sizeof random);
   int64_t now_ms = ee_clock_wall_micros() / EE_MICROS_PER_MS;
-  pthread_mutex_lock(&lock);
-  ee_uuid7_next(&clock, now_ms, random, out);
-  pthread_mutex_unlock(&lock);
+  struct uuid7_source *source = own_source();
+  if (source == NULL) {
+    randombytes_buf(random, sizeof random);
+    ee_uuid7_make(now_ms, random, out);
+    return;
+  }
+  if (!source->seeded || sizeof source->pool - source->used < sizeof random) refill(source);
+  memcpy(random, source->pool + source->used, sizeof random);
+  source->used += sizeof random;
+  ee_uuid7_next(&source->clock, now_ms, random, out);
 }
 
 void ee_json_array(struct ee_buf *out, const struct ee_str *parts, size_t count) {

@@ -22,8 +22,9 @@ struct ee_uuid7_clock {
 // runs ahead of now_ms).
 void ee_uuid7_next(struct ee_uuid7_clock *clock, int64_t now_ms, const uint8_t random[10],
                    char out[EE_UUID_SIZE]);
-// The edge: the next one of this process, by the wall clock and the system's random bytes.
-// Safe from any thread; waits for randomness only early at boot.
+// The edge: the next one of this thread, by the wall clock and random bytes of the thread's own
+// (ChaCha20, seeded by the system, anew in a child of fork). Takes no lock; makes a system call
+// only at a thread's first; waits for randomness only early at boot.
 void ee_uuid7_now(char out[EE_UUID_SIZE]);
 
 void ee_sha256(struct ee_bytes in, uint8_t out[EE_SHA256_SIZE]);

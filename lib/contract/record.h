@@ -59,7 +59,8 @@ bool ee_decode_prefix(const struct ee_plan *plan, struct ee_bytes in, struct ee_
 // plain count). Ask out->failed. Absent values of required fields are a programming
 // error and are encoded as empty. Does not check; ee_check_record does.
 void ee_encode(const struct ee_record_type *type, const void *record, struct ee_buf *out);
-// The checks of the tables, UTF-8 and bounds, on a struct made by hand or from JSON.
+// The checks of the tables, UTF-8 and bounds, on a struct made by hand or from JSON. An enum
+// that is not nullable is absent when it is -1.
 bool ee_check_record(const struct ee_record_type *type, const void *record, struct ee_fault *fault);
 
 // Sets every field to its default; fields without one to zero (absent). Default arrays

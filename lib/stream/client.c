@@ -181,6 +181,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
       .offset = message->offset,
       .append_ms = kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? append_ms : -1,
       .failed = message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? NULL : rd_kafka_err2str(message->err),
+      .code = message->err,
       .given_up = message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
                   message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT};
   if (client->delivered != NULL) client->delivered(client->context, &delivery);

@@ -26,8 +26,9 @@ struct ee_delivery {
   int32_t partition;
   int64_t offset;
   int64_t append_ms;   // the broker's append time; -1 where the topic has none
-  const char *failed;  // NULL: acknowledged; else why it was not, or not surely, written
-  bool given_up;       // failed because of ee_client_purge
+  const char *failed;  // NULL: acknowledged; else why it was not, or not surely, written; static
+  rd_kafka_resp_err_t code;  // the same
+  bool given_up;             // failed because of ee_client_purge
 };
 typedef void ee_delivered(void *context, const struct ee_delivery *delivery);
 

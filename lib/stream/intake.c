@@ -5,7 +5,6 @@
 #include "stream/runtime_impl.h"
 #include "wire/partition.h"
 
-#define ID_JSON_MAX 384  // of an envelope_id, so that state keys stay below EE_STORE_KEY_MAX
 #define DEAD_LETTER_MAX (2 * EE_EVENT_SIZE_MAX)  // value and key; larger ones by reference
 
 // Topics whose records are keyed by a field of theirs say where it lies.
@@ -22,29 +21,11 @@ static bool key_field(enum ee_topic topic, const void *record, struct ee_str *re
   return true;
 }
 
-// Bytes that an id takes as a JSON string without its quotes.
-static size_t json_size(struct ee_str id) {
-  size_t size = 0;
-  for (size_t i = 0; i < id.size; i++) {
-    unsigned char byte = (unsigned char)id.data[i];
-    size += byte < 0x20 ? 6 : byte == '"' || byte == '\\' ? 2 : 1;
-  }
-  return size;
-}
-
-// An id of control characters would make a state key that the store cannot hold.
-static bool check_id(struct ee_str id, struct ee_fault *fault) {
-  if (json_size(id) <= ID_JSON_MAX) return true;
-  return ee_fault_set(fault, EE_REASON_oversized, 0,
-                      "envelope_id takes %zu bytes as JSON; at most %d are allowed", json_size(id),
-                      ID_JSON_MAX);
-}
-
 static bool check_key(struct ee_runtime *rt, const struct ee_message *message, const void *record,
                       struct ee_fault *fault) {
   struct ee_str wanted;
   if (!key_field(message->tp.topic, record, &wanted)) return true;
-  if (message->tp.topic != EE_TOPIC_USAGE && !check_id(wanted, fault)) return false;
+  if (message->tp.topic != EE_TOPIC_USAGE && !ee_check_envelope_id(wanted, fault)) return false;
   if (message->key.data == NULL || !ee_str_equal(ee_bytes_str(message->key), wanted)) {
     return ee_fault_set(fault, EE_REASON_key_mismatch, 0, "the record's key is not its %s",
                         ee_topics[message->tp.topic].key);

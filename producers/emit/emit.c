@@ -1,291 +1,257 @@
 // SPDX-License-Identifier: Apache-2.0
-// From lines to records in Kafka, and from acknowledgements to counts and printed lines.
+// From lines to events, and from deliveries to counts and printed lines.
 #include "emit/emit.h"
 
 #include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+#include "base/buf.h"
 #include "base/log.h"
-#include "base/time.h"
-#include "contract/ident.h"
+#include "contract/event_line.h"
 #include "emit/lines.h"
-#include "stream/lookup.h"
-#include "wire/partition.h"
 
-#define ARENA_MAX ((size_t)16 << 20)
-#define HEADERS_MAX (EE_CLOUDEVENT_HEADERS + 2)
 #define PRINT_MAX 2048
+#define FULL_WAIT_MS 5
+#define FLUSH_SLICE_MS 20
+#define CLOSE_MS 2000  // for the last report
 
-struct target {
-  char name[EE_TOPIC_NAME_SIZE];
-  int32_t partitions;  // 0: not asked yet
-  struct ee_bytes prefix;
+// Lines whose events are in the spool and not delivered yet, in the order of both.
+struct pending {
+  uint64_t *lines;
+  size_t first, count, capacity;  // count from the array's beginning
 };
 
 struct ee_emit {
   const struct ee_emit_settings *settings;
   struct ee_wait *wait;
-  struct ee_client *client;
-  struct ee_codec_set codecs;
-  struct target targets[EE_TOPIC_COUNT];
-  struct ee_arena arena;  // of one line
-  struct ee_buf value;
+  envelope_producer *producer;
+  struct ee_emit_counts counts;  // lines and refused
+  uint64_t seen;                 // deliveries at the last look
+  pthread_mutex_t lock;          // of what follows: the library's thread delivers
+  struct pending pending;
+  uint64_t delivered, failed;
   struct ee_buf printed;
-  struct ee_emit_counts counts;
   bool print_failed;
 };
 
-// What is remembered of a record until it is acknowledged.
-struct sent {
-  uint64_t line;
-  size_t envelope_id_size;
-  size_t event_id_size;  // 0: none
-  char text[];           // envelope_id, event_id
-};
+// ---- Pending lines.
 
-// ---- Acknowledgements.
+static bool push(struct pending *pending, uint64_t line) {
+  if (pending->first > 4096 && pending->first > pending->count / 2) {
+    pending->count -= pending->first;
+    memmove(pending->lines, pending->lines + pending->first, pending->count * sizeof line);
+    pending->first = 0;
+  }
+  uint64_t *lines =
+      ee_array_room(pending->lines, pending->count, &pending->capacity, sizeof *lines);
+  if (lines == NULL) return false;
+  pending->lines = lines;
+  lines[pending->count++] = line;
+  return true;
+}
 
-static void print_delivery(struct ee_emit *emit, const struct sent *sent,
-                           const struct ee_delivery *delivery) {
+// ---- Deliveries.
+
+static void print_delivery(struct ee_emit *emit, uint64_t line,
+                           const struct envelope_delivery *delivery) {
   struct ee_buf *out = &emit->printed;
+  FILE *file = emit->settings->print;
   ee_buf_clear(out);
-  ee_buf_printf(out, "{\"line\":%" PRIu64 ",\"envelope_id\":", sent->line);
-  ee_buf_json_string(out, (struct ee_str){sent->text, sent->envelope_id_size});
-  if (sent->event_id_size != 0) {
+  ee_buf_byte(out, '{');
+  if (line > 0) ee_buf_printf(out, "\"line\":%" PRIu64 ",", line);
+  ee_buf_text(out, "\"envelope_id\":");
+  ee_buf_json_string(out, ee_str(delivery->envelope_id));
+  if (delivery->event_id[0] != '\0') {
     ee_buf_text(out, ",\"event_id\":");
-    ee_buf_json_string(out,
-                       (struct ee_str){sent->text + sent->envelope_id_size, sent->event_id_size});
+    ee_buf_json_string(out, ee_str(delivery->event_id));
   }
   ee_buf_text(out, ",\"topic\":");
   ee_buf_json_string(out, ee_str(delivery->topic));
   ee_buf_printf(out, ",\"partition\":%" PRId32 ",\"offset\":%" PRId64 "}\n", delivery->partition,
                 delivery->offset);
-  if (out->failed || fwrite(out->data, 1, out->size, emit->settings->print) != out->size) {
+  if (out->failed || fwrite(out->data, 1, out->size, file) != out->size || fflush(file) != 0) {
     emit->print_failed = true;
   }
 }
 
-static void on_delivery(void *context, const struct ee_delivery *delivery) {
+static void log_failed(uint64_t line, const struct envelope_delivery *delivery) {
+  struct ee_log_member members[4] = {EE_LOG_S("topic", ee_str(delivery->topic)),
+                                     EE_LOG_S("reason", ee_str(delivery->refused))};
+  if (line > 0) members[2] = EE_LOG_I("line", (int64_t)line);
+  ee_log(EE_ERROR, "event not written", members);
+}
+
+// What an earlier run has left in the spool has no line here, and is not counted.
+static void on_delivery(void *context, const struct envelope_delivery *delivery) {
   struct ee_emit *emit = context;
-  struct sent *sent = delivery->opaque;
-  ee_wait_again(emit->wait);
-  if (delivery->given_up) {
-    emit->counts.given_up++;
-  } else if (delivery->failed != NULL) {
-    emit->counts.failed++;
-    ee_log(EE_ERROR, "event not written",
-           EE_LOG_WITH(EE_LOG_I("line", (int64_t)sent->line),
-                       EE_LOG_S("topic", ee_str(delivery->topic)),
-                       EE_LOG_S("reason", ee_str(delivery->failed))));
-  } else {
-    emit->counts.delivered++;
-    if (emit->settings->print != NULL) print_delivery(emit, sent, delivery);
+  uint64_t line = 0;
+  pthread_mutex_lock(&emit->lock);
+  struct pending *pending = &emit->pending;
+  if (!delivery->earlier && pending->first < pending->count) {
+    line = pending->lines[pending->first++];
+    if (delivery->refused == NULL) {
+      emit->delivered++;
+    } else {
+      emit->failed++;
+    }
   }
-  free(sent);
+  if (delivery->refused != NULL) {
+    log_failed(line, delivery);
+  } else if (emit->settings->print != NULL) {
+    print_delivery(emit, line, delivery);
+  }
+  pthread_mutex_unlock(&emit->lock);
+}
+
+static void on_notice(void *context, envelope_level level, const char *text) {
+  (void)context;
+  static const enum ee_level levels[] = {
+      [ENVELOPE_INFO] = EE_INFO, [ENVELOPE_WARNING] = EE_WARN, [ENVELOPE_ERROR] = EE_ERROR};
+  ee_log(levels[level], text, NULL);
 }
 
 // ---- Life.
 
 bool ee_emit_new(const struct ee_emit_settings *settings, struct ee_wait *wait,
                  struct ee_emit **ret, struct ee_err *err) {
+  struct envelope_error error;
   struct ee_emit *emit = calloc(1, sizeof *emit);
   if (emit == NULL) return ee_err_set(err, "memory is out");
   emit->settings = settings;
   emit->wait = wait;
-  ee_arena_init(&emit->arena, ARENA_MAX);
-  ee_buf_init(&emit->value, EE_EVENT_SIZE_MAX + EE_FRAME_MAX);
+  pthread_mutex_init(&emit->lock, NULL);
   ee_buf_init(&emit->printed, PRINT_MAX);
-  if (!ee_client_new(settings->client, EE_CLIENT_PRODUCER, "envelope-emit", &emit->client, err) ||
-      !ee_codec_set_init(&emit->codecs, settings->client, NULL, err)) {
-    ee_emit_free(emit);
-    return false;
+  struct envelope_settings library = {.values = *settings->producer};
+  library.values.when_full = "refuse";
+  envelope_settings_on_delivery(&library, on_delivery, emit);
+  envelope_settings_on_notice(&library, on_notice, NULL);
+  if (envelope_producer_open(&library, &emit->producer, &error) == ENVELOPE_OK) {
+    *ret = emit;
+    return true;
   }
-  ee_client_on_delivery(emit->client, on_delivery, emit);
-  for (int i = 0; i < EE_TOPIC_COUNT; i++) {
-    ee_client_topic_name(settings->client, (enum ee_topic)i, emit->targets[i].name);
-  }
-  *ret = emit;
-  return true;
+  ee_emit_free(emit);
+  return ee_err_set(err, "%s", error.text);
 }
 
 void ee_emit_free(struct ee_emit *emit) {
   if (emit == NULL) return;
-  ee_client_free(emit->client);
-  ee_codec_set_release(&emit->codecs);
-  ee_arena_release(&emit->arena);
-  ee_buf_release(&emit->value);
   ee_buf_release(&emit->printed);
+  free(emit->pending.lines);
+  pthread_mutex_destroy(&emit->lock);
   free(emit);
 }
 
 // ---- Lines.
 
-static void refuse(struct ee_emit *emit, uint64_t number, int column,
-                   const struct ee_fault *fault) {
+static void refuse(struct ee_emit *emit, uint64_t number, const struct envelope_error *error) {
   emit->counts.refused++;
-  struct ee_log_member members[5] = {EE_LOG_I("line", (int64_t)number),
-                                     EE_LOG_S("reason", ee_str(ee_reason_name(fault->reason))),
-                                     EE_LOG_S("detail", ee_str(fault->detail))};
-  if (column > 0) members[3] = EE_LOG_I("column", column);
+  struct ee_log_member members[5] = {
+      EE_LOG_I("line", (int64_t)number),
+      EE_LOG_S("reason", ee_str(envelope_result_name(error->result))),
+      EE_LOG_S("detail", ee_str(error->text))};
+  if (error->column > 0) members[3] = EE_LOG_I("column", error->column);
   ee_log(EE_ERROR, "line refused", members);
 }
 
 void ee_emit_too_long(struct ee_emit *emit, uint64_t number) {
-  struct ee_fault fault;
-  ee_fault_set(&fault, EE_REASON_oversized, 0, "a line may have at most %zu bytes", EE_LINE_MAX);
+  struct envelope_error error = {.result = ENVELOPE_OVERSIZED};
+  snprintf(error.text, sizeof error.text, "a line may have at most %zu bytes", EE_LINE_MAX);
   emit->counts.lines++;
-  refuse(emit, number, 0, &fault);
+  refuse(emit, number, &error);
 }
 
-// Asks for what has to be known of a topic, once.
-static bool find_target(struct ee_emit *emit, enum ee_topic topic, struct ee_err *err) {
-  struct target *target = &emit->targets[topic];
-  if (target->partitions != 0) return true;
-  int32_t count;
-  if (!ee_client_partitions(emit->client, target->name, emit->wait, &count, NULL, err))
-    return false;
-  if (count == 0) {
-    return ee_err_set(err, "topic %s does not exist: run `envelopectl topics apply` first",
-                      target->name);
-  }
-  if (!ee_lookup_prefix(&emit->codecs, topic, emit->wait, &target->prefix, err)) return false;
-  target->partitions = count;
-  return true;
+// Before the event is emitted: it may be delivered before the call returns.
+static bool expect(struct ee_emit *emit, uint64_t number) {
+  pthread_mutex_lock(&emit->lock);
+  bool expected = push(&emit->pending, number);
+  pthread_mutex_unlock(&emit->lock);
+  return expected;
 }
 
-static size_t add_trace(const struct ee_emit *emit, const struct ee_event_line *event,
-                        struct ee_header *headers) {
-  struct ee_str parent = event->traceparent;
-  struct ee_str state = event->tracestate;
-  if (parent.data == NULL) {
-    parent = ee_str(emit->settings->traceparent);
-    state = ee_str(emit->settings->tracestate);
-  }
-  size_t count = 0;
-  if (parent.data == NULL) return 0;
-  headers[count++] = (struct ee_header){EE_STR("traceparent"), ee_str_bytes(parent)};
-  if (state.data != NULL) {
-    headers[count++] = (struct ee_header){EE_STR("tracestate"), ee_str_bytes(state)};
-  }
-  return count;
+static void expect_no_more(struct ee_emit *emit) {
+  pthread_mutex_lock(&emit->lock);
+  emit->pending.count--;
+  pthread_mutex_unlock(&emit->lock);
 }
 
-static struct sent *remember(uint64_t number, const struct ee_event_line *event) {
-  struct ee_str id = event->envelope_id;
-  struct ee_str event_id = event->event_id;
-  struct sent *sent = malloc(sizeof *sent + id.size + event_id.size);
-  if (sent == NULL) return NULL;
-  *sent =
-      (struct sent){.line = number, .envelope_id_size = id.size, .event_id_size = event_id.size};
-  memcpy(sent->text, id.data, id.size);
-  if (event_id.size != 0) memcpy(sent->text + id.size, event_id.data, event_id.size);
-  return sent;
-}
-
-static bool send_event(struct ee_emit *emit, uint64_t number, const struct ee_event_line *event,
-                       struct ee_err *err) {
-  struct target *target = &emit->targets[event->topic];
-  struct ee_header headers[HEADERS_MAX];
-  size_t header_count = 0;
-  if (event->topic < EE_PHASE_TOPICS) {
-    header_count =
-        ee_headers_cloudevent((enum ee_phase)event->topic, event->record, &emit->arena, headers);
-    if (header_count == 0) return ee_err_set(err, "memory is out");
-  }
-  header_count += add_trace(emit, event, headers + header_count);
-  struct ee_bytes key = ee_str_bytes(event->envelope_id);
-  struct ee_send send = {.topic = target->name,
-                         .partition = ee_partition_of(key, target->partitions),
-                         .key = key,
-                         .value = ee_buf_bytes(&emit->value),
-                         .headers = headers,
-                         .header_count = header_count,
-                         .opaque = remember(number, event)};
-  if (send.opaque == NULL) return ee_err_set(err, "memory is out");
-  if (!ee_emit_waits(emit)) ee_wait_again(emit->wait);
-  if (ee_client_send(emit->client, &send, emit->wait, err)) return true;
-  free(send.opaque);
-  return false;
-}
-
-// Reads the line and encodes its event. False: it is refused.
-static bool encode(struct ee_emit *emit, struct ee_str line, struct ee_event_line *event,
-                   struct ee_line_fault *fault) {
-  char ids[2][EE_UUID_SIZE];
-  ee_uuid7_now(ids[0]);
-  ee_uuid7_now(ids[1]);
-  struct ee_line_defaults defaults = {.envelope_id = ee_str(ids[0]),
-                                      .event_id = ee_str(ids[1]),
-                                      .source = ee_str(emit->settings->source),
-                                      .occurred_at = ee_clock_wall_micros()};
-  if (!ee_event_line_read(line, &defaults, &emit->arena, event, fault)) return false;
-  if (event->traceparent.data != NULL && !ee_traceparent_valid(ee_str_bytes(event->traceparent))) {
-    return ee_fault_set(&fault->fault, EE_REASON_wrong_schema, 0,
-                        "traceparent: not as in W3C Trace Context");
-  }
-  ee_buf_clear(&emit->value);
-  ee_encode(event->type, event->record, &emit->value);
-  if (!emit->value.failed && emit->value.size <= EE_EVENT_SIZE_MAX) return true;
-  return ee_fault_set(&fault->fault, EE_REASON_oversized, 0, "an event may have at most %d bytes",
-                      EE_EVENT_SIZE_MAX);
-}
-
-// Puts the topic's prefix before the event. There is room for it.
-static void frame(struct ee_emit *emit, struct ee_bytes prefix) {
-  size_t size = emit->value.size;
-  ee_buf_append(&emit->value, prefix.data, prefix.size);
-  if (emit->value.failed) return;
-  memmove(emit->value.data + prefix.size, emit->value.data, size);
-  memcpy(emit->value.data, prefix.data, prefix.size);
+// Nothing that an operator has to make first is waited for.
+static bool wait_more(struct ee_emit *emit, struct ee_wait *wait, struct ee_err *err) {
+  char trouble[EE_ERR_MAX];
+  int result = envelope_producer_trouble(emit->producer, trouble, sizeof trouble);
+  if (result == ENVELOPE_BAD_SETTING) return ee_err_set(err, "%s", trouble);
+  return ee_wait_more(wait, result == ENVELOPE_OK ? "Kafka" : trouble, NULL, err);
 }
 
 bool ee_emit_line(struct ee_emit *emit, uint64_t number, struct ee_str line, struct ee_err *err) {
-  struct ee_event_line event;
-  struct ee_line_fault fault = {.column = 0};
+  const struct ee_emit_settings *settings = emit->settings;
+  struct envelope_error error;
   if (ee_line_is_blank(line)) return true;
+  if (!ee_emit_waits(emit)) ee_wait_again(emit->wait);
+  if (!expect(emit, number)) return ee_err_set(err, "memory is out");
   emit->counts.lines++;
-  bool ok = true;
-  if (!encode(emit, line, &event, &fault)) {
-    refuse(emit, number, fault.column, &fault.fault);
-  } else {
-    ok = find_target(emit, event.topic, err);
-    if (ok) frame(emit, emit->targets[event.topic].prefix);
-    if (ok && emit->value.failed) ok = ee_err_set(err, "memory is out");
-    ok = ok && send_event(emit, number, &event, err);
-    if (!ok) emit->counts.given_up++;
+  for (;;) {
+    int result = envelope_emit_json(emit->producer, line.data, line.size, settings->traceparent,
+                                    settings->tracestate, &error);
+    if (result == ENVELOPE_OK) return true;
+    if (result != ENVELOPE_FULL) {
+      expect_no_more(emit);
+      if (result > 0) return ee_err_set(err, "%s", error.text);
+      refuse(emit, number, &error);
+      return true;
+    }
+    poll(NULL, 0, FULL_WAIT_MS);
+    if (!ee_emit_serve(emit, err)) return false;
   }
-  ee_arena_clear(&emit->arena);
-  return ok;
 }
 
 // ---- Waiting.
 
-static bool show_printed(struct ee_emit *emit, struct ee_err *err) {
-  if (emit->settings->print == NULL) return true;
-  if (fflush(emit->settings->print) != 0) emit->print_failed = true;
-  return !emit->print_failed || ee_err_set(err, "standard output cannot be written");
+// Whether something was delivered since the last look.
+static bool moved(struct ee_emit *emit, bool *ret_print_failed) {
+  pthread_mutex_lock(&emit->lock);
+  uint64_t now = emit->delivered + emit->failed;
+  *ret_print_failed = emit->print_failed;
+  pthread_mutex_unlock(&emit->lock);
+  bool moved = now != emit->seen;
+  emit->seen = now;
+  return moved;
+}
+
+static bool look(struct ee_emit *emit, struct ee_wait *wait, struct ee_err *err) {
+  bool print_failed;
+  if (moved(emit, &print_failed)) ee_wait_again(wait);
+  if (print_failed) return ee_err_set(err, "standard output cannot be written");
+  return !ee_emit_waits(emit) || wait_more(emit, wait, err);
 }
 
 bool ee_emit_serve(struct ee_emit *emit, struct ee_err *err) {
-  ee_client_serve(emit->client, 0);
-  if (!show_printed(emit, err)) return false;
-  return !ee_emit_waits(emit) || ee_wait_more(emit->wait, "Kafka to acknowledge events",
-                                              ee_client_trouble(emit->client), err);
+  return look(emit, emit->wait, err);
 }
 
-bool ee_emit_waits(const struct ee_emit *emit) {
-  return ee_client_outstanding(emit->client) != 0;
+bool ee_emit_waits(struct ee_emit *emit) {
+  pthread_mutex_lock(&emit->lock);
+  bool waits = emit->pending.first < emit->pending.count;
+  pthread_mutex_unlock(&emit->lock);
+  return waits;
 }
 
 bool ee_emit_flush(struct ee_emit *emit, struct ee_wait *wait, struct ee_err *err) {
-  struct ee_wait *before = emit->wait;
-  emit->wait = wait;
-  bool ok = ee_client_flush(emit->client, wait, err);
-  emit->wait = before;
-  return show_printed(emit, ok ? err : NULL) && ok;
+  while (envelope_producer_flush(emit->producer, ee_wait_slice(wait, FLUSH_SLICE_MS)) !=
+         ENVELOPE_OK) {
+    if (!look(emit, wait, err)) return false;
+    if (!ee_emit_waits(emit) && !wait_more(emit, wait, err)) return false;
+  }
+  return look(emit, wait, err);
 }
 
 struct ee_emit_counts ee_emit_finish(struct ee_emit *emit) {
-  ee_client_purge(emit->client);
-  return emit->counts;
+  envelope_producer_close(emit->producer, emit->pending.first < emit->pending.count ? 0 : CLOSE_MS);
+  struct ee_emit_counts counts = emit->counts;
+  counts.delivered = emit->delivered;
+  counts.failed = emit->failed;
+  counts.given_up = counts.lines - counts.refused - counts.delivered - counts.failed;
+  return counts;
 }

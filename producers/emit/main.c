@@ -3,14 +3,18 @@
 // arrive, and the program ends when all are acknowledged.
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/time.h"
+#include "contract/event_line.h"
 #include "emit/emit.h"
 #include "emit/lines.h"
+#include "wire/headers.h"
 
 #define CHUNK 65536
 #define STOP_MS 10000  // what a signal leaves for acknowledgements
@@ -18,8 +22,7 @@
 #define IDLE_MS 500
 
 struct settings {
-  struct ee_client_settings client;
-  const char *source;
+  struct ee_producer_settings producer;
   bool print;
   int64_t timeout_ms;
 };
@@ -28,12 +31,6 @@ struct settings {
 
 static const struct ee_option options[] = {
     {.name = "Emitting", .type = EE_OPTION_GROUP},
-    {.name = "source",
-     .argument = "URI",
-     .type = EE_OPTION_TEXT,
-     .offset = AT(source),
-     .doc = "The emitting service, for events that name none. Default: "
-            "urn:envelope-emit:HOSTNAME."},
     {.name = "print",
      .type = EE_OPTION_FLAG,
      .offset = AT(print),
@@ -48,13 +45,14 @@ static const struct ee_option options[] = {
             "ever."},
     {.name = NULL}};
 
-static const struct ee_option *const tables[] = {ee_client_options, options, NULL};
+static const struct ee_option *const tables[] = {ee_client_options, ee_producer_options, options,
+                                                 NULL};
 
 static const struct ee_command command = {
     .program = "envelope-emit",
     .purpose =
         "Reads JSON lines from FILE or standard input, each {\"phase\": \"admission\", ...}, and "
-        "writes them as events.",
+        "writes them as events, by way of a spool.",
     .usage = "[FILE]",
     .tables = tables};
 
@@ -139,12 +137,12 @@ static bool report(const struct ee_emit_counts *counts, bool ok) {
   return ok;
 }
 
-static bool run(const struct settings *settings, const char *source, int input) {
+// own: the spool is this run's alone.
+static bool run(struct settings *settings, int input, bool own, bool *ret_kept) {
   struct ee_err err = {.text = ""};
   struct ee_wait wait;
   ee_wait_init(&wait, settings->timeout_ms, &stop_signal);
-  struct ee_emit_settings emit_settings = {.client = &settings->client,
-                                           .source = source,
+  struct ee_emit_settings emit_settings = {.producer = &settings->producer,
                                            .traceparent = getenv("TRACEPARENT"),
                                            .tracestate = getenv("TRACESTATE"),
                                            .print = settings->print ? stdout : NULL};
@@ -154,6 +152,7 @@ static bool run(const struct settings *settings, const char *source, int input) 
     emit_settings.traceparent = NULL;
   }
   struct ee_emit *emit;
+  *ret_kept = false;
   if (!ee_emit_new(&emit_settings, &wait, &emit, &err)) {
     ee_log(EE_ERROR, err.text, NULL);
     return false;
@@ -163,7 +162,39 @@ static bool run(const struct settings *settings, const char *source, int input) 
   if (!ok) ee_log(EE_ERROR, err.text, NULL);
   struct ee_emit_counts counts = ee_emit_finish(emit);
   ee_emit_free(emit);
+  *ret_kept = counts.given_up > 0 || counts.failed > 0;
+  if (own && *ret_kept) {
+    ee_log(EE_WARN, "what was not delivered is kept: emit with this --spool to send it",
+           EE_LOG_WITH(EE_LOG_S("spool", ee_str(settings->producer.spool))));
+  }
   return report(&counts, ok);
+}
+
+// ---- A spool of its own.
+
+static int remove_one(const char *path, const struct stat *stat, int flag, struct FTW *ftw) {
+  (void)stat, (void)flag, (void)ftw;
+  return remove(path);
+}
+
+// Without --spool: one that is kept only if something in it was not delivered.
+static bool run_in_own_spool(struct settings *settings, int input) {
+  char path[PATH_MAX];
+  const char *parent = getenv("TMPDIR");
+  int size =
+      snprintf(path, sizeof path, "%s/envelope-emit-XXXXXX", parent == NULL ? "/tmp" : parent);
+  if (size < 0 || size >= (int)sizeof path || mkdtemp(path) == NULL) {
+    ee_log(EE_ERROR, "no directory can be made for the spool: name one with --spool",
+           EE_LOG_WITH(EE_LOG_S("directory", ee_str(path)),
+                       EE_LOG_S("reason", ee_str(strerror(errno)))));
+    return false;
+  }
+  bool kept;
+  settings->producer.spool = path;
+  bool ok = run(settings, input, true, &kept);
+  settings->producer.spool = NULL;
+  if (!kept) nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  return ok;
 }
 
 static int open_input(const char *path, struct ee_err *err) {
@@ -173,20 +204,24 @@ static int open_input(const char *path, struct ee_err *err) {
   return input;
 }
 
-static bool start(const struct settings *settings, const char *path) {
+static bool start(struct settings *settings, const char *path) {
   struct ee_err err;
   char host[256] = "localhost";
   char source[sizeof host + 32];
+  bool own_source = settings->producer.source == NULL, kept;
   watch_signals();
   gethostname(host, sizeof host - 1);
   snprintf(source, sizeof source, "urn:envelope-emit:%s", host);
-  ee_client_log(command.program, NULL, &settings->client);
+  ee_client_log(command.program, NULL, &settings->producer.client);
   int input = open_input(path, &err);
   if (input < 0) {
     ee_log(EE_ERROR, err.text, NULL);
     return false;
   }
-  bool ok = run(settings, settings->source != NULL ? settings->source : source, input);
+  if (own_source) settings->producer.source = source;
+  bool ok = settings->producer.spool == NULL ? run_in_own_spool(settings, input)
+                                             : run(settings, input, false, &kept);
+  if (own_source) settings->producer.source = NULL;
   if (input != STDIN_FILENO) close(input);
   return ok;
 }

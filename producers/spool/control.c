@@ -112,6 +112,7 @@ static enum ee_spool_control_result map(int fd, const char *path, struct ee_spoo
     ee_err_set(err, "%s: %s", path, strerror(errno));
     return EE_SPOOL_CONTROL_FAILED;
   }
+  madvise(bytes, SIZE, MADV_DONTFORK);
   control->bytes = bytes;
   return read_all(control, path, err);
 }

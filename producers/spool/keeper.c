@@ -119,3 +119,11 @@ bool ee_spool_keep(struct ee_spool *spool, struct ee_err *err) {
   warm(spool, tail);
   return removed && prepared;
 }
+
+bool ee_spool_sync(struct ee_spool *spool, struct ee_spool_at from, struct ee_spool_at to,
+                   struct ee_err *err) {
+  for (uint64_t number = from.segment; number <= to.segment; number++) {
+    if (!ee_spool_segment_sync(spool->directory, number, err)) return false;
+  }
+  return true;
+}

@@ -49,6 +49,7 @@ static int fill(int fd, const struct ee_spool_segment *segment) {
 static int map_file(int fd, size_t size, uint8_t **ret) {
   void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (bytes == MAP_FAILED) return errno;
+  madvise(bytes, size, MADV_DONTFORK);  // nor would a child of the process free what is removed
   *ret = bytes;
   return 0;
 }
@@ -173,6 +174,16 @@ bool ee_spool_segment_id(int directory, uint64_t number, uint8_t ret[EE_SPOOL_ID
 void ee_spool_segment_unmap(struct ee_spool_map *map) {
   if (map->bytes != NULL) munmap(map->bytes, map->size);
   map->bytes = NULL;
+}
+
+bool ee_spool_segment_sync(int directory, uint64_t number, struct ee_err *err) {
+  char name[NAME_SIZE];
+  name_of(number, name);
+  int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return true;
+  int error = fd < 0 || fdatasync(fd) != 0 ? errno : 0;
+  if (fd >= 0) close(fd);
+  return error == 0 || ee_err_set(err, "%s: %s", name, strerror(error));
 }
 
 bool ee_spool_segment_remove(int directory, uint64_t number, struct ee_err *err) {

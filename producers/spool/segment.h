@@ -36,6 +36,8 @@ enum ee_spool_map_result ee_spool_segment_map(int directory, const uint8_t id[EE
 // Whose it says it is; false: its head says nothing.
 bool ee_spool_segment_id(int directory, uint64_t number, uint8_t ret[EE_SPOOL_ID_SIZE]);
 void ee_spool_segment_unmap(struct ee_spool_map *map);  // unmapped already: nothing happens
+// What was stored in it survives the machine. True also when it was removed.
+bool ee_spool_segment_sync(int directory, uint64_t number, struct ee_err *err);
 bool ee_spool_segment_remove(int directory, uint64_t number, struct ee_err *err);
 
 // Numbers of the segment files in a directory, ascending, whatever is in them. *ret: NULL when

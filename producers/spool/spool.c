@@ -44,7 +44,8 @@ static bool take_room(struct ee_spool *spool, size_t size, uint64_t *ret) {
   }
 }
 
-bool ee_spool_append(struct ee_spool *spool, const struct ee_spool_item *item) {
+bool ee_spool_append(struct ee_spool *spool, const struct ee_spool_item *item,
+                     struct ee_spool_at *ret_at) {
   size_t size = ee_spool_record_size(item->attributes.size, item->payload.size);
   uint64_t room;
   if (!take_room(spool, size, &room)) return false;
@@ -52,6 +53,7 @@ bool ee_spool_append(struct ee_spool *spool, const struct ee_spool_item *item) {
   uint8_t *at = slot->map.bytes + OFFSET(room);
   uint64_t mark = ee_spool_record_write(at, slot->map.salt, OFFSET(room), item);
   __atomic_store_n((uint64_t *)(void *)at, mark, __ATOMIC_RELEASE);
+  if (ret_at != NULL) *ret_at = (struct ee_spool_at){slot->map.number, OFFSET(room)};
   atomic_fetch_add_explicit(&slot->published, size, memory_order_release);
   return true;
 }
@@ -175,7 +177,8 @@ void ee_spool_close(struct ee_spool *spool) {
   for (size_t i = 0; i < SLOTS; i++) {
     ee_spool_segment_unmap(&spool->slots[i].map);
   }
-  reader_release(spool);
+  reader_release(&spool->reader);
+  reader_release(&spool->ahead);
   ee_spool_control_close(&spool->control);
   free(spool->old);
   if (spool->directory >= 0) close(spool->directory);
@@ -185,4 +188,27 @@ void ee_spool_close(struct ee_spool *spool) {
 
 uint32_t ee_spool_epoch(const struct ee_spool *spool) {
   return spool->control.progress.epoch;
+}
+
+const uint8_t *ee_spool_id(const struct ee_spool *spool) {
+  return spool->control.id;
+}
+
+int ee_spool_directory(const struct ee_spool *spool) {
+  return spool->directory;
+}
+
+struct ee_spool_at ee_spool_first(const struct ee_spool *spool) {
+  return (struct ee_spool_at){spool->first, EE_SPOOL_UNIT};
+}
+
+struct ee_spool_at ee_spool_tail(const struct ee_spool *spool) {
+  uint64_t tail = atomic_load_explicit(&spool->tail, memory_order_acquire);
+  if (TURN(tail) == 0) return ee_spool_first(spool);
+  return (struct ee_spool_at){spool->first + TURN(tail) - 1, OFFSET(tail)};
+}
+
+void ee_spool_forsake(struct ee_spool *spool) {
+  close(spool->directory);
+  close(spool->lock);
 }

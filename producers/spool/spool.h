@@ -35,19 +35,37 @@ bool ee_spool_open(const struct ee_spool_settings *settings, struct ee_spool **r
                    struct ee_err *err);
 // Nobody may be using it. NULL is allowed. What is not settled stays for the next opening.
 void ee_spool_close(struct ee_spool *spool);
+// In a child of the process, after fork: gives up the child's share of the lock, so that the
+// spool is free when the parent is gone. The parent's mappings are not in the child. Nothing
+// else may be done with it there. Safe in the child of a process with threads.
+void ee_spool_forsake(struct ee_spool *spool);
+
+// ---- Of any thread, what does not change.
+
+const uint8_t *ee_spool_id(const struct ee_spool *spool);  // EE_SPOOL_ID_SIZE bytes; borrowed
+int ee_spool_directory(const struct ee_spool *spool);      // a descriptor; borrowed
+struct ee_spool_at ee_spool_first(const struct ee_spool *spool);  // of this opening's records
 
 // ---- Appending: any thread, also several at once.
 
 // False: there is no room just now (the disk or most_bytes is full, or the keeper is late), and
 // nothing was appended. Takes no lock, makes no system call, never waits. The item's sizes are
-// within EE_SPOOL_PAYLOAD_MAX and EE_SPOOL_ATTRIBUTES_MAX.
-bool ee_spool_append(struct ee_spool *spool, const struct ee_spool_item *item);
+// within EE_SPOOL_PAYLOAD_MAX and EE_SPOOL_ATTRIBUTES_MAX. *ret_at (may be NULL): where it is.
+bool ee_spool_append(struct ee_spool *spool, const struct ee_spool_item *item,
+                     struct ee_spool_at *ret_at);
+// Where the next record will be, or one in the next segment.
+struct ee_spool_at ee_spool_tail(const struct ee_spool *spool);
 
 // ---- Keeping: one thread, every few milliseconds.
 
 // Makes segments before they are needed and removes those that are settled. May block on the
 // disk. False: it could not, the next call tries again; err says why.
 bool ee_spool_keep(struct ee_spool *spool, struct ee_err *err);
+
+// Blocks until what was appended from one place of this opening to before another survives the
+// machine.
+bool ee_spool_sync(struct ee_spool *spool, struct ee_spool_at from, struct ee_spool_at to,
+                   struct ee_err *err);
 
 // ---- Reading: one thread, which may be the keeper.
 
@@ -72,11 +90,16 @@ enum ee_spool_read {
 // In the order in which room was taken. Does not block but for pages that must be read.
 enum ee_spool_read ee_spool_read(struct ee_spool *spool, struct ee_spool_entry *ret,
                                  struct ee_err *err);
-// Notes what a record that was read, and is not settled, is sent under.
+// The same by a second position, which is never before the one of ee_spool_read and moves on by
+// itself: for what is to be known of records before their turn. Nothing is settled by it.
+enum ee_spool_read ee_spool_look_ahead(struct ee_spool *spool, struct ee_spool_entry *ret,
+                                       struct ee_err *err);
+// Notes what the record is sent under that was last read, or looked at, and is not settled.
 void ee_spool_number(struct ee_spool *spool, const struct ee_spool_entry *entry,
                      const struct ee_spool_numbering *numbering);
 // All before that place is done with: behind an entry, at at.offset + size of its segment.
 void ee_spool_settle(struct ee_spool *spool, struct ee_spool_at at);
+struct ee_spool_at ee_spool_settled(const struct ee_spool *spool);
 // What is not settled is read again.
 void ee_spool_rewind(struct ee_spool *spool);
 

@@ -22,7 +22,7 @@ struct slot {
   _Atomic(uint64_t) end;        // where the last record ends; 0: there is room yet
 };
 
-// What the reader stands in.
+// What a reader stands in.
 struct reader {
   uint64_t number;            // of the segment
   uint64_t offset;            // in it
@@ -52,6 +52,7 @@ struct ee_spool {
   uint64_t warm_offset;
   // The reader's.
   struct reader reader;
+  struct reader ahead;
   struct ee_spool_control control;
   _Atomic(uint64_t) settled;  // its segment, for the keeper
 };
@@ -64,6 +65,6 @@ static inline struct slot *slot_of(struct ee_spool *spool, uint32_t turn) {
 }
 
 // reader.c
-void reader_release(struct ee_spool *spool);
+void reader_release(struct reader *reader);
 
 #endif

@@ -220,6 +220,7 @@ def test_events_are_what_any_client_expects(tools: Tools) -> None:
 
     records = read_topic(tools.bootstrap, tools.topic("admission"))
     printed = {p["envelope_id"]: p for p in result.lines}
+    numbers: list[tuple[int, str, str, str]] = []
     for r in records:
         value = single_object("admission", r.value)
         told = printed[value["envelope_id"]]
@@ -230,6 +231,7 @@ def test_events_are_what_any_client_expects(tools: Tools) -> None:
         assert value["source"] == "urn:here"
         assert value["requested"]["gpu_count"] == 1 and value["requested"]["timeout_ms"] is None
         headers = {name: (v or b"").decode() for name, v in r.headers}
+        numbers.append((r.partition, *headers.pop("seq").rsplit(":", 2)))
         assert headers == {
             "ce_specversion": "1.0",
             "ce_id": value["event_id"],
@@ -240,6 +242,10 @@ def test_events_are_what_any_client_expects(tools: Tools) -> None:
             "content-type": "application/avro",
         }
     assert len(records) == 20 and {r.is_append_time for r in records} == {True}
+    assert len({(name, epoch) for _, name, epoch, _ in numbers}) == 1
+    for partition in range(3):
+        mine = [int(number) for p, _, _, number in numbers if p == partition]
+        assert mine == list(range(len(mine)))
     assert len({p["event_id"] for p in result.lines}) == 20
     assert sorted(p["line"] for p in result.lines) == list(range(1, 21))
 
@@ -417,6 +423,7 @@ def test_cat_prints_the_exact_form(tools: Tools) -> None:
             ["ce_dataschema", "urn:avro:envelope.v1.Failed"],
             ["content-type", "application/avro"],
             ["ce_time", "2023-11-14T22:13:20.000000Z"],
+            ["seq", dict(record.headers)["seq"].decode()],
         ],
         "value": {
             "envelope_id": "e",

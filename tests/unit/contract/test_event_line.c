@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "contract/record.h"
 #include "records.h"
 #include "tests/support/chaos.h"
 #include "tests/support/test.h"
+#include "tests/unit/contract/random_record.h"
 
 #define COMMON "\"tenant\":\"acme\""
 #define REST                                                                                \
@@ -223,6 +225,37 @@ static void memory_that_is_out_is_a_refusal(void **state) {
   }
 }
 
+// What is written is read back as it was, of all phases and of receipts.
+static void lines_go_there_and_back(void **state) {
+  (void)state;
+  static const char parent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  struct random random = {.state = 11};
+  struct ee_buf out;
+  ee_buf_init(&out, EE_LINE_MAX);
+  for (int i = 0; i < ee_tries(700); i++) {
+    enum ee_topic topic = i % 7 < EE_PHASE_TOPICS ? (enum ee_topic)(i % 7) : EE_TOPIC_OBLIGATION;
+    const struct ee_record_type *type = ee_topics[topic].value;
+    void *record = ee_arena_zero(&arena, 1, type->size);
+    struct ee_event_line line;
+    struct ee_line_fault fault;
+    random_record(&random, type, &arena, record);
+    bool traced = i % 2 == 0;
+    ee_buf_clear(&out);
+    ee_event_line_write(topic, record, traced ? ee_str(parent) : (struct ee_str){0},
+                        traced ? EE_STR("a=b") : (struct ee_str){0}, &out);
+    assert_false(out.failed);
+    if (!ee_event_line_read(ee_buf_view(&out), &defaults, &arena, &line, &fault)) {
+      fail_msg("%s: %.*s", fault.fault.detail, EE_STR_ARG(ee_buf_view(&out)));
+    }
+    assert_int_equal(line.topic, topic);
+    assert_true(ee_equal(type, record, line.record, NULL));
+    assert_int_equal(line.traceparent.data != NULL, traced);
+    if (traced) assert_true(ee_str_equal(line.tracestate, EE_STR("a=b")));
+    ee_arena_clear(&arena);
+  }
+  ee_buf_release(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_admission_gets_what_it_leaves_out),
@@ -231,6 +264,7 @@ int main(void) {
       cmocka_unit_test(only_an_admission_is_given_an_envelope),
       cmocka_unit_test(a_receipt_is_one),
       cmocka_unit_test(trace_members_are_the_lines_own),
+      cmocka_unit_test(lines_go_there_and_back),
       cmocka_unit_test(what_is_no_event_is_refused),
       cmocka_unit_test(the_place_is_said),
       cmocka_unit_test(a_nul_byte_hides_nothing),

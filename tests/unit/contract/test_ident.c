@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/time.h"
 #include "tests/support/chaos.h"
@@ -111,6 +113,35 @@ static void uuids_of_threads_differ_and_ascend(void **state) {
   memcpy(hex + 8, made[0] + 9, 5);
   int64_t first_ms = (int64_t)strtoull(hex, NULL, 16);
   assert_true(first_ms >= before_ms && first_ms < before_ms + 60000);
+}
+
+// Both go on from the same memory: a child's ids must be its own.
+static void uuids_of_a_child_differ(void **state) {
+  (void)state;
+  enum { COUNT = 50 };  // of one pool
+  char theirs[COUNT][EE_UUID_SIZE], ours[EE_UUID_SIZE];
+  int ends[2];
+  ee_uuid7_now(ours);
+  assert_int_equal(pipe(ends), 0);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  for (int i = 0; i < COUNT; i++)
+    ee_uuid7_now(theirs[i]);
+  if (child == 0) _exit(write(ends[1], theirs, sizeof theirs) == (ssize_t)sizeof theirs ? 0 : 1);
+  char(*all)[EE_UUID_SIZE] = calloc(2 * COUNT, sizeof *all);
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+  memcpy(all, theirs, sizeof theirs);
+  assert_int_equal(read(ends[0], all + COUNT, sizeof theirs), sizeof theirs);
+  for (int i = 0; i < 2 * COUNT; i++)
+    memmove(all[i], all[i] + 19, EE_UUID_SIZE - 19);  // the random part: times differ anyway
+  qsort(all, 2 * COUNT, sizeof *all, compare_uuids);
+  for (int i = 1; i < 2 * COUNT; i++)
+    assert_true(strcmp(all[i - 1], all[i]) != 0);
+  free(all);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 static void sha256_is_the_standard_one(void **state) {
@@ -338,6 +369,7 @@ int main(void) {
       cmocka_unit_test(uuid_clock_ascends),
       cmocka_unit_test(uuid_clock_follows_time_when_it_can),
       cmocka_unit_test(uuids_of_threads_differ_and_ascend),
+      cmocka_unit_test(uuids_of_a_child_differ),
       cmocka_unit_test(sha256_is_the_standard_one),
       cmocka_unit_test(json_array_is_compact),
       cmocka_unit_test(keys_are_json_and_read_back),

@@ -340,8 +340,10 @@ static void structs_are_checked(void **state) {
   thing = good_thing();
   thing.colour = 3;
   expect(&thing, EE_REASON_bad_enum, "colour: 3 is no symbol of Colour");
+  thing.colour = -2;
+  expect(&thing, EE_REASON_bad_enum, "colour: -2 is no symbol of Colour");
   thing.colour = -1;
-  expect(&thing, EE_REASON_bad_enum, "colour: -1 is no symbol of Colour");
+  expect(&thing, EE_REASON_missing_field, "colour: is absent");
   thing = good_thing();
   thing.trim = (struct ee_opt_enum){.present = true, .value = 4};
   expect(&thing, EE_REASON_bad_enum, "trim: 4 is no symbol of Colour");

@@ -52,7 +52,7 @@ static void keep(struct ee_spool *spool) {
 static bool append(struct ee_spool *spool, uint64_t number, size_t payload_size) {
   uint8_t room[8192];
   struct ee_spool_item item = numbered_item(number, payload_size, room);
-  return ee_spool_append(spool, &item);
+  return ee_spool_append(spool, &item, NULL);
 }
 
 static size_t size_of(uint64_t number) {
@@ -297,7 +297,7 @@ static void *append_as_member(void *context) {
   for (uint64_t n = 0; n < crowd->each && !atomic_load(&crowd->stop); n++) {
     uint64_t room[64];
     struct ee_spool_item item = member_item(member->index, n, room);
-    while (!ee_spool_append(crowd->spool, &item)) {
+    while (!ee_spool_append(crowd->spool, &item, NULL)) {
       if (atomic_load(&crowd->stop)) return NULL;
       sched_yield();
     }

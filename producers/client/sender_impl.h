@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the sender's parts share.
+#ifndef EE_CLIENT_SENDER_IMPL_H
+#define EE_CLIENT_SENDER_IMPL_H
+
+#include <stdatomic.h>
+
+#include "client/aside.h"
+#include "client/past.h"
+#include "client/sender.h"
+#include "client/window.h"
+
+#define TOPIC_NAME_SIZE 250  // Kafka's limit, with a NUL
+#define SEQ_SIZE ((size_t)160)
+#define REPORT_TAG ((uint64_t)1 << 63)
+
+_Static_assert(EE_NUMBERS_TOPICS == EE_PHASE_TOPICS, "the topics of the phases are numbered");
+
+// What was read last and waits for its turn.
+struct held {
+  bool there;
+  uint64_t index;  // in the window; its tail: not there yet
+  enum ee_spool_read kind;
+  struct ee_spool_entry entry;
+};
+
+struct ee_sender {
+  struct ee_sender_settings settings;
+  uint32_t epoch;
+  struct ee_window window;
+  struct held held;
+  bool halted;             // something has to be sent again, once nothing is under way
+  int64_t retry_at_ms;     // not before
+  int64_t now_ms, now_us;  // of this turn
+  // Numbers.
+  struct ee_numbers numbers;                    // bytes NULL: partitions are not known yet
+  _Atomic(struct ee_numbers *) published;       // the same, for those who drop
+  _Atomic(uint64_t) unplaced[EE_PHASE_TOPICS];  // dropped before
+  uint64_t *again;                              // by count: numbers below `resent` that were sent
+  int64_t ask_at_ms;
+  struct ee_past past;
+  // Reports.
+  struct ee_reporter reporter;
+  int64_t report_at_ms;
+  int32_t report_next;  // the partition that is looked at next
+  bool ending;
+  // Sending.
+  char topics[EE_TOPIC_COUNT][TOPIC_NAME_SIZE];
+  struct ee_aside aside;
+  struct ee_arena arena;
+  struct ee_buf value;
+  int64_t say_at_ms;  // when trouble is told
+  struct ee_sender_counts counts;
+};
+
+// sender_number.c: numbers are given.
+
+// False: partitions are not known yet.
+bool sender_numbers_ready(struct ee_sender *sender);
+// Gives a record that was read for the first time its number and partition. Numbers are ready.
+void sender_number(struct ee_sender *sender, const struct ee_spool_entry *entry,
+                   struct ee_window_entry *ret);
+// Numbers what lies ahead of what is sent, some records. True: there is more.
+bool sender_number_ahead(struct ee_sender *sender);
+
+// sender_report.c: numbers are told.
+
+void sender_report(struct ee_sender *sender);
+void sender_report_result(struct ee_sender *sender, const struct ee_result *result);
+bool sender_all_told(const struct ee_sender *sender);
+
+// sender_send.c: one record.
+
+// The seq of a number under an epoch.
+struct ee_str sender_seq(const struct ee_sender *sender, uint32_t epoch, uint64_t number,
+                         char out[SEQ_SIZE]);
+enum ee_sent sender_send(struct ee_sender *sender, const struct ee_spool_entry *entry,
+                         struct ee_window_entry *at);
+// Keeps a refused record aside and declares its number. False: not now.
+bool sender_keep_aside(struct ee_sender *sender, const struct ee_spool_entry *entry,
+                       const struct ee_window_entry *at);
+
+#endif

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+// The numbers' file: a head, counts, holes.
+#include "spool/numbers.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/hash.h"
+
+#define NAME_SIZE 32
+#define UNFINISHED "unfinished.numbers"
+
+static const char magic[8] = "EESPNUM";
+
+struct head {
+  char magic[8];
+  uint32_t version, crc;  // crc: of the rest, begun with magic and version
+  uint8_t id[EE_SPOOL_ID_SIZE];
+  uint32_t epoch;
+  int32_t partitions;
+  uint8_t zero[24];
+};
+static_assert(sizeof(struct head) == 64 && sizeof(struct ee_numbers_count) == 64 &&
+                  sizeof(struct ee_hole) == 32,
+              "as on disk");
+
+const char *ee_hole_reason_name(enum ee_hole_reason reason) {
+  switch (reason) {
+    case EE_HOLE_REFUSED:
+      return "refused";
+    case EE_HOLE_TORN:
+      return "torn";
+    case EE_HOLE_DISK_FULL:
+      return "disk_full";
+    case EE_HOLE_NONE:
+      break;
+  }
+  return "none";
+}
+
+static void name_of(uint32_t epoch, char out[NAME_SIZE]) {
+  snprintf(out, NAME_SIZE, "%08" PRIx32 ".numbers", epoch);
+}
+
+static uint32_t head_crc(const struct head *head) {
+  size_t after = offsetof(struct head, id);
+  uint32_t crc = ee_crc32c(0, head, offsetof(struct head, crc));
+  return ee_crc32c(crc, (const uint8_t *)head + after, sizeof *head - after);
+}
+
+static uint32_t hole_crc(const struct ee_numbers *numbers, const struct ee_hole *hole) {
+  uint32_t crc = ee_crc32c(0, numbers->bytes, sizeof(struct head));
+  crc = ee_crc32c(crc, hole, offsetof(struct ee_hole, crc));
+  return crc == 0 ? 1 : crc;
+}
+
+static size_t size_for(int32_t partitions) {
+  return sizeof(struct head) +
+         (size_t)partitions * EE_NUMBERS_TOPICS * sizeof(struct ee_numbers_count) +
+         EE_NUMBERS_HOLES_MAX * sizeof(struct ee_hole);
+}
+
+// bytes: of size_for(partitions).
+static void set_parts(struct ee_numbers *numbers, uint8_t *bytes, uint32_t epoch,
+                      int32_t partitions) {
+  size_t counts = (size_t)partitions * EE_NUMBERS_TOPICS;
+  uint8_t *at = bytes + sizeof(struct head);
+  *numbers = (struct ee_numbers){.bytes = bytes,
+                                 .size = size_for(partitions),
+                                 .epoch = epoch,
+                                 .partitions = partitions,
+                                 .counts = (struct ee_numbers_count *)(void *)at};
+  at += counts * sizeof *numbers->counts;
+  numbers->holes = (struct ee_hole *)(void *)at;
+}
+
+// ---- Making.
+
+static bool no_room(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+static void *map(int fd, size_t size, int flags) {
+  void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+  if (bytes != MAP_FAILED) madvise(bytes, size, MADV_DONTFORK);
+  return bytes;
+}
+
+static int fill(int fd, const struct head *head, size_t size) {
+  int error = posix_fallocate(fd, 0, (off_t)size);
+  if (error != 0) return error;
+  ssize_t written = pwrite(fd, head, sizeof *head, 0);
+  if (written != (ssize_t)sizeof *head) return written < 0 ? errno : EIO;
+  return fsync(fd) == 0 ? 0 : errno;
+}
+
+static int create(int directory, const struct head *head, const char *name, size_t size,
+                  void **ret) {
+  int fd = openat(directory, UNFINISHED, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) return errno;
+  int error = fill(fd, head, size);
+  if (error == 0) {
+    *ret = map(fd, size, MAP_SHARED);
+    if (*ret == MAP_FAILED) error = errno;
+  }
+  close(fd);
+  if (error != 0) return error;
+  if (renameat(directory, UNFINISHED, directory, name) == 0 && fsync(directory) == 0) return 0;
+  error = errno;
+  munmap(*ret, size);
+  return error;
+}
+
+bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
+                     int32_t partitions, struct ee_numbers *ret, bool *ret_stored,
+                     struct ee_err *err) {
+  char name[NAME_SIZE];
+  struct head head = {.version = EE_SPOOL_VERSION, .epoch = epoch, .partitions = partitions};
+  memcpy(head.magic, magic, sizeof magic);
+  memcpy(head.id, id, sizeof head.id);
+  head.crc = head_crc(&head);
+  name_of(epoch, name);
+  void *bytes = MAP_FAILED;
+  int error = create(directory, &head, name, size_for(partitions), &bytes);
+  *ret_stored = error == 0;
+  if (error != 0) unlinkat(directory, UNFINISHED, 0);
+  if (no_room(error)) {
+    bytes = map(-1, size_for(partitions), MAP_PRIVATE | MAP_ANONYMOUS);
+    error = bytes == MAP_FAILED ? errno : 0;
+    if (error == 0) memcpy(bytes, &head, sizeof head);
+  }
+  if (error != 0) return ee_err_set(err, "%s: %s", name, strerror(error));
+  set_parts(ret, bytes, epoch, partitions);
+  return true;
+}
+
+// ---- Opening.
+
+static bool read_head(int fd, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch, const char *name,
+                      struct head *head, struct ee_err *err) {
+  struct stat found;
+  if (fstat(fd, &found) != 0) return ee_err_set(err, "%s: %s", name, strerror(errno));
+  ssize_t got = pread(fd, head, sizeof *head, 0);
+  if (got != (ssize_t)sizeof *head || memcmp(head->magic, magic, sizeof magic) != 0) {
+    return ee_err_set(err, "%s: at 0: not a file of numbers", name);
+  }
+  if (head->version > EE_SPOOL_VERSION) {
+    return ee_err_set(err, "%s: a later version of the library wrote it", name);
+  }
+  bool sound = head->crc == head_crc(head) && head->epoch == epoch && head->partitions > 0 &&
+               head->partitions <= EE_NUMBERS_PARTITIONS_MAX &&
+               memcmp(head->id, id, EE_SPOOL_ID_SIZE) == 0;
+  if (!sound) return ee_err_set(err, "%s: at 0: damaged, or another spool's", name);
+  return found.st_size == (off_t)size_for(head->partitions) ||
+         ee_err_set(err, "%s: %lld bytes, not %zu", name, (long long)found.st_size,
+                    size_for(head->partitions));
+}
+
+// A hole is written before the counts that it moves.
+static void mend_by_hole(struct ee_numbers *numbers, const struct ee_hole *hole) {
+  struct ee_numbers_count *at = ee_numbers_at(numbers, hole->topic, hole->partition);
+  if (hole->last < at->next) return;
+  uint64_t first = hole->first > at->next ? hole->first : at->next;
+  uint64_t dropped = atomic_load(&at->dropped);
+  if (hole->reason == EE_HOLE_DISK_FULL) at->declared += hole->last + 1 - first;
+  if (at->declared > dropped) at->declared = dropped;
+  at->next = hole->last + 1;
+}
+
+// What a power cut may have left of counts that were stored one by one.
+static void mend(struct ee_numbers *numbers) {
+  size_t count = (size_t)numbers->partitions * EE_NUMBERS_TOPICS;
+  for (size_t i = 0; i < count; i++) {
+    struct ee_numbers_count *at = &numbers->counts[i];
+    if (at->next > INT64_MAX) at->next = 0;
+    if (at->acked > at->next) at->acked = at->next;
+    if (at->resent > at->next) at->resent = at->next;
+    if (atomic_load(&at->dropped) > INT64_MAX - at->next) atomic_store(&at->dropped, 0);
+    if (at->declared > atomic_load(&at->dropped)) at->declared = atomic_load(&at->dropped);
+  }
+  for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
+    struct ee_hole *hole = &numbers->holes[i];
+    bool sound = hole->crc == hole_crc(numbers, hole) && hole->topic < EE_NUMBERS_TOPICS &&
+                 hole->partition >= 0 && hole->partition < numbers->partitions &&
+                 hole->first <= hole->last && hole->last < INT64_MAX;
+    if (sound) {
+      mend_by_hole(numbers, hole);
+    } else {
+      ee_numbers_clear_hole(hole);
+    }
+  }
+}
+
+bool ee_numbers_open(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
+                     struct ee_numbers *ret, struct ee_err *err) {
+  char name[NAME_SIZE];
+  struct head head;
+  name_of(epoch, name);
+  int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return ee_err_set(err, "%s: %s", name, strerror(errno));
+  bool sound = read_head(fd, id, epoch, name, &head, err);
+  void *bytes = sound ? map(fd, size_for(head.partitions), MAP_SHARED) : MAP_FAILED;
+  if (sound && bytes == MAP_FAILED) ee_err_set(err, "%s: %s", name, strerror(errno));
+  close(fd);
+  if (bytes == MAP_FAILED) return false;
+  set_parts(ret, bytes, epoch, head.partitions);
+  mend(ret);
+  return true;
+}
+
+void ee_numbers_close(struct ee_numbers *numbers) {
+  if (numbers->bytes != NULL) munmap(numbers->bytes, numbers->size);
+  numbers->bytes = NULL;
+}
+
+bool ee_numbers_remove(int directory, uint32_t epoch, struct ee_err *err) {
+  char name[NAME_SIZE];
+  name_of(epoch, name);
+  if (unlinkat(directory, name, 0) == 0 || errno == ENOENT) return true;
+  return ee_err_set(err, "%s: %s", name, strerror(errno));
+}
+
+// ---- Listing.
+
+static int ascending(const void *a, const void *b) {
+  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+// False: the name is not one of these files'.
+static bool epoch_of(const char *name, uint32_t *ret) {
+  char again[NAME_SIZE];
+  *ret = (uint32_t)strtoul(name, NULL, 16);
+  name_of(*ret, again);
+  return strcmp(name, again) == 0;
+}
+
+static int read_names(DIR *stream, uint32_t **epochs, size_t *count) {
+  size_t capacity = 0;
+  for (;;) {
+    errno = 0;
+    struct dirent *entry = readdir(stream);
+    if (entry == NULL) return errno;
+    uint32_t epoch;
+    if (!epoch_of(entry->d_name, &epoch)) continue;
+    uint32_t *grown = ee_array_room(*epochs, *count, &capacity, sizeof *grown);
+    if (grown == NULL) return ENOMEM;
+    *epochs = grown;
+    grown[(*count)++] = epoch;
+  }
+}
+
+bool ee_numbers_list(int directory, uint32_t **ret, size_t *ret_count, struct ee_err *err) {
+  uint32_t *epochs = NULL;
+  size_t count = 0;
+  int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+  int error = stream == NULL ? errno : read_names(stream, &epochs, &count);
+  if (stream != NULL) closedir(stream);
+  if (stream == NULL && fd >= 0) close(fd);
+  if (error != 0) {
+    free(epochs);
+    return ee_err_set(err, "listing numbers: %s", strerror(error));
+  }
+  if (count > 0) qsort(epochs, count, sizeof *epochs, ascending);
+  *ret = epochs;
+  *ret_count = count;
+  return true;
+}
+
+// ---- Counts and holes.
+
+struct ee_numbers_count *ee_numbers_at(const struct ee_numbers *numbers, uint8_t topic,
+                                       int32_t partition) {
+  return &numbers->counts[(size_t)topic * (size_t)numbers->partitions + (size_t)partition];
+}
+
+static struct ee_hole *find_before(const struct ee_numbers *numbers, const struct ee_hole *hole) {
+  for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
+    struct ee_hole *other = &numbers->holes[i];
+    if (other->reason == hole->reason && other->topic == hole->topic &&
+        other->partition == hole->partition && other->last + 1 == hole->first) {
+      return other;
+    }
+  }
+  return NULL;
+}
+
+static struct ee_hole *find_free(const struct ee_numbers *numbers) {
+  for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
+    if (numbers->holes[i].reason == EE_HOLE_NONE) return &numbers->holes[i];
+  }
+  return NULL;
+}
+
+// The joined one is written before the other goes: a crash between leaves both, which say the
+// same.
+bool ee_numbers_add_hole(struct ee_numbers *numbers, uint8_t topic, int32_t partition,
+                         uint64_t first, uint64_t last, enum ee_hole_reason reason) {
+  struct ee_hole hole = {.first = first,
+                         .last = last,
+                         .partition = partition,
+                         .topic = topic,
+                         .reason = (uint8_t)reason};
+  struct ee_hole *before = find_before(numbers, &hole);
+  struct ee_hole *at = find_free(numbers);
+  if (at == NULL) return false;
+  if (before != NULL) hole.first = before->first;
+  hole.crc = hole_crc(numbers, &hole);
+  *at = hole;
+  if (before != NULL) ee_numbers_clear_hole(before);
+  return true;
+}
+
+void ee_numbers_clear_hole(struct ee_hole *hole) {
+  *hole = (struct ee_hole){.reason = EE_HOLE_NONE};
+}
+
+void ee_numbers_declare_dropped(struct ee_numbers *numbers) {
+  for (uint8_t topic = 0; topic < EE_NUMBERS_TOPICS; topic++) {
+    for (int32_t partition = 0; partition < numbers->partitions; partition++) {
+      struct ee_numbers_count *at = ee_numbers_at(numbers, topic, partition);
+      uint64_t dropped = atomic_load_explicit(&at->dropped, memory_order_relaxed);
+      uint64_t more = dropped - at->declared;
+      if (more == 0) continue;
+      if (!ee_numbers_add_hole(numbers, topic, partition, at->next, at->next + more - 1,
+                               EE_HOLE_DISK_FULL)) {
+        return;
+      }
+      at->declared = dropped;
+      at->next += more;
+    }
+  }
+}
+
+void ee_numbers_pass_holes(struct ee_numbers *numbers) {
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
+      const struct ee_hole *hole = &numbers->holes[i];
+      if (hole->reason == EE_HOLE_NONE) continue;
+      struct ee_numbers_count *at = ee_numbers_at(numbers, hole->topic, hole->partition);
+      if (at->acked < hole->first || at->acked > hole->last) continue;
+      at->acked = hole->last + 1;
+      moved = true;
+    }
+  }
+}
