@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
-PARTS = ("venv", "kafka", "registry", "java", "streams")
+PARTS = ("venv", "kafka", "registry", "java", "example-go", "example-java", "streams")
 
 
 class NotPrepared(Exception):
@@ -32,14 +32,21 @@ def root() -> Path:
     return Path(base).absolute() / "envelope"
 
 
+def _files(folder: Path) -> list[Path]:
+    built = folder / "target"
+    return sorted(p for p in folder.rglob("*") if p.is_file() and built not in p.parents)
+
+
 def _inputs(part: str) -> list[Path]:
     if part == "venv":
         return [HERE / "requirements.txt"]
     if part == "java":
-        return sorted(p for p in (HERE / "java").rglob("*") if p.is_file())
+        return _files(HERE / "java")
+    if part.startswith("example-"):
+        return _files(REPOSITORY / "examples" / part.removeprefix("example-"))
     if part == "streams":  # of the benchmarks
-        sources = sorted(p for p in (REPOSITORY / "bench" / "streams").rglob("*") if p.is_file())
-        return [*sources, *(REPOSITORY / "schemas" / f"{record}.avsc" for record in ("lifecycle", "violation"))]
+        schemas = (REPOSITORY / "schemas" / f"{record}.avsc" for record in ("lifecycle", "violation"))
+        return [*_files(REPOSITORY / "bench" / "streams"), *schemas]
     return [HERE / part / "pom.xml"]
 
 
@@ -51,6 +58,8 @@ def folder(part: str) -> Path:
     for path in _inputs(part):
         digest.update(f"{os.path.relpath(path, HERE)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
+    if part == "example-go":  # a program of this kind of machine
+        digest.update(platform.machine().encode())
     if part == "venv":  # bound to this interpreter
         digest.update(f"{sys.version_info[:2]} {sys.base_prefix} {platform.machine()}".encode())
     return root() / f"{part}-{digest.hexdigest()[:12]}"

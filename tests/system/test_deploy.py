@@ -232,13 +232,15 @@ def test_what_is_copied_into_the_image_is_there() -> None:
 # The page for other teams
 
 
-def test_the_page_on_clients_says_what_a_java_client_sets() -> None:
+def test_the_page_on_clients_says_what_java_clients_set() -> None:
     page = (ROOT / "docs/clients.md").read_text()
-    client = (HERE / "java/src/main/java/envelope/Client.java").read_text()
-    set_ = set(re.findall(r'"(apicurio\.registry\.[a-z-]+)", true', client))
-    assert set_ and set_ == set(re.findall(r"^    (apicurio\.registry\.[a-z-]+)=true$", page, re.MULTILINE))
-    for text in (page, (ROOT / "README.md").read_text(), (ROOT / "docs/partitioners.md").read_text()):
-        for target in re.findall(r"\]\(((?!https?:)[^)#]+)", text):
+    said = set(re.findall(r"^    (apicurio\.registry\.[a-z-]+)=true$", page, re.MULTILINE))
+    example = ROOT / "examples/java/src/main/java/com/example/Lifecycle.java"
+    for client in (HERE / "java/src/main/java/envelope/Client.java", example):
+        set_ = set(re.findall(r'"(apicurio\.registry\.[a-z-]+)", true', client.read_text()))
+        assert set_ and set_ == said, client
+    for name in ("docs/clients.md", "docs/partitioners.md", "README.md", "examples/README.md"):
+        for target in re.findall(r"\]\(((?!https?:)[^)#]+)", (ROOT / name).read_text()):
             assert (ROOT / target).exists() or (ROOT / "docs" / target).exists(), target
 
 
