@@ -182,9 +182,9 @@ static const char *trouble(void *self, bool *ret_operator) {
   } else if (outlet->waits_for_registry) {
     ee_err_set(&outlet->said, "the schema registry at %s", settings->registry_url);
   } else {
-    bool refused = outlet->trouble.text[0] != '\0';
-    ee_err_set(&outlet->said, "Kafka at %s: %s", settings->bootstrap,
-               refused ? outlet->trouble.text : client);
+    const char *why = outlet->trouble.text[0] != '\0' ? outlet->trouble.text : client;
+    ee_err_set(&outlet->said, "Kafka at %s%s%s", settings->bootstrap, why[0] == '\0' ? "" : ": ",
+               why);
   }
   return outlet->said.text;
 }

@@ -31,6 +31,18 @@ static void release_epoch(struct ee_past_epoch *epoch) {
   free(epoch->expected);
 }
 
+static void take_epoch(struct ee_past *past, const uint8_t *id, uint32_t number) {
+  struct ee_past_epoch *epoch = &past->epochs[past->count];
+  if (!open_epoch(past, id, number, epoch)) return;
+  past->partitions = epoch->numbers.partitions;
+  if (epoch->numbers.told) {
+    past->told[past->told_count++] = number;
+    release_epoch(epoch);
+  } else {
+    past->count++;
+  }
+}
+
 // The newest that may be kept; the others' files go.
 static size_t forget_oldest(struct ee_past *past, const uint32_t *epochs, size_t count) {
   size_t first = count > EE_PAST_EPOCHS_MAX ? count - EE_PAST_EPOCHS_MAX : 0;
@@ -50,11 +62,11 @@ bool ee_past_init(struct ee_past *past, int directory, const uint8_t id[EE_SPOOL
   size_t count;
   if (!ee_numbers_list(directory, &epochs, &count, err)) return false;
   size_t first = forget_oldest(past, epochs, count);
-  if (count > first) past->epochs = calloc(count - first, sizeof *past->epochs);
-  bool memory = count == first || past->epochs != NULL;
-  for (size_t i = first; i < count && memory; i++) {
-    if (open_epoch(past, id, epochs[i], &past->epochs[past->count])) past->count++;
-  }
+  past->epochs = calloc(count - first + 1, sizeof *past->epochs);
+  past->told = calloc(count - first + 1, sizeof *past->told);
+  bool memory = past->epochs != NULL && past->told != NULL;
+  for (size_t i = first; i < count && memory; i++)
+    take_epoch(past, id, epochs[i]);
   free(epochs);
   return memory || ee_err_set(err, "no memory for earlier epochs");
 }
@@ -63,8 +75,10 @@ void ee_past_release(struct ee_past *past) {
   for (size_t i = 0; i < past->count; i++)
     release_epoch(&past->epochs[i]);
   free(past->epochs);
+  free(past->told);
   past->epochs = NULL;
-  past->count = 0;
+  past->told = NULL;
+  past->count = past->told_count = 0;
 }
 
 // ---- Records.
@@ -169,13 +183,18 @@ bool ee_past_end(struct ee_past *past) {
   return true;
 }
 
-void ee_past_forget_told(struct ee_past *past) {
+static void forget(struct ee_past *past, struct ee_past_epoch *epoch) {
+  ee_numbers_set_told(&epoch->numbers);
+  past->told[past->told_count++] = epoch->numbers.epoch;
+  release_epoch(epoch);
+}
+
+void ee_past_forget_told(struct ee_past *past, bool replaced) {
   size_t kept = 0;
   for (size_t i = 0; i < past->count; i++) {
     struct ee_past_epoch *epoch = &past->epochs[i];
     if (past->ended && ee_reporter_all_told(&epoch->reporter)) {
-      ee_numbers_remove(past->directory, epoch->numbers.epoch, NULL);
-      release_epoch(epoch);
+      forget(past, epoch);
     } else {
       if (kept != i) past->epochs[kept] = *epoch;
       if (kept != i) past->epochs[kept].reporter.numbers = &past->epochs[kept].numbers;
@@ -183,4 +202,6 @@ void ee_past_forget_told(struct ee_past *past) {
     }
   }
   past->count = kept;
+  while (replaced && past->told_count > 0)
+    ee_numbers_remove(past->directory, past->told[--past->told_count], NULL);
 }

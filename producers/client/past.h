@@ -21,8 +21,11 @@ struct ee_past {
   const struct ee_notices *notices;
   struct ee_past_epoch *epochs;  // ascending
   size_t count;
-  uint64_t lost;  // records found missing
-  bool ended;     // all of it was read and settled: reports are made
+  uint32_t *told;  // epochs that are kept for what they know of partitions
+  size_t told_count;
+  int32_t partitions;  // of the newest; 0: none is known
+  uint64_t lost;       // records found missing
+  bool ended;          // all of it was read and settled: reports are made
 };
 
 // Reads what there is. What cannot be used is told. May block on the disk.
@@ -41,7 +44,8 @@ bool ee_past_refused(struct ee_past *past, uint8_t topic,
                      const struct ee_spool_numbering *numbering);
 // All that earlier epochs left is settled: what did not come is lost. Once.
 bool ee_past_end(struct ee_past *past);
-// Takes away the epochs of which all was reported. May block on the disk.
-void ee_past_forget_told(struct ee_past *past);
+// Takes away the epochs of which all was reported; their files are kept until this epoch has one
+// (replaced). May block on the disk.
+void ee_past_forget_told(struct ee_past *past, bool replaced);
 
 #endif

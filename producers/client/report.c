@@ -17,9 +17,11 @@ bool ee_reporter_init(struct ee_reporter *reporter, struct ee_numbers *numbers, 
   reporter->telling = calloc(count_of(reporter), sizeof *reporter->telling);
   reporter->telling_holes = calloc(EE_NUMBERS_HOLES_MAX, sizeof *reporter->telling_holes);
   reporter->under_way = calloc(partitions, sizeof *reporter->under_way);
+  reporter->telling_end = calloc(partitions, sizeof *reporter->telling_end);
   reporter->ended_told = calloc(partitions, sizeof *reporter->ended_told);
   if (reporter->told != NULL && reporter->telling != NULL && reporter->telling_holes != NULL &&
-      reporter->under_way != NULL && reporter->ended_told != NULL) {
+      reporter->under_way != NULL && reporter->telling_end != NULL &&
+      reporter->ended_told != NULL) {
     return true;
   }
   ee_reporter_release(reporter);
@@ -31,6 +33,7 @@ void ee_reporter_release(struct ee_reporter *reporter) {
   free(reporter->telling);
   free(reporter->telling_holes);
   free(reporter->under_way);
+  free(reporter->telling_end);
   free(reporter->ended_told);
   *reporter = (struct ee_reporter){.numbers = NULL};
 }
@@ -131,6 +134,7 @@ bool ee_reporter_make(struct ee_reporter *reporter, int32_t partition,
   if (reporter->ended) add_sent_again(reporter, partition, topics, ret);
   add_holes(reporter, partition, topics, ret);
   reporter->under_way[partition] = true;
+  reporter->telling_end[partition] = reporter->ended;
   return true;
 }
 
@@ -152,5 +156,5 @@ void ee_reporter_result(struct ee_reporter *reporter, int32_t partition, bool wr
     size_t i = index_of(reporter, topic, partition);
     reporter->told[i] = reporter->telling[i];
   }
-  if (reporter->ended) reporter->ended_told[partition] = true;
+  if (reporter->telling_end[partition]) reporter->ended_told[partition] = true;
 }

@@ -18,6 +18,7 @@ struct ee_reporter {
   uint64_t *telling;           // as the report under way has it
   uint32_t *telling_holes;     // by hole: the checksum of the one that is under way; 0: none
   bool *under_way;             // by partition
+  bool *telling_end;           // the one under way says that the epoch has ended
   bool *ended_told;
 };
 

@@ -203,8 +203,7 @@ static bool room(const struct ee_window *window) {
 static bool take(struct ee_sender *sender) {
   struct held *held = &sender->held;
   struct ee_err err;
-  if (held->there && held->index >= sender->window.cursor) return true;
-  held->there = false;
+  if (held->there) return true;
   if (!room(&sender->window)) return false;
   enum ee_spool_read kind = ee_spool_read(sender->settings.spool, &held->entry, &err);
   if (kind == EE_SPOOL_READ_FAILED) {
@@ -213,8 +212,7 @@ static bool take(struct ee_sender *sender) {
   if (kind == EE_SPOOL_READ_FAILED || kind == EE_SPOOL_READ_NOTHING) return false;
   held->there = true;
   held->kind = kind;
-  held->index = sender->window.cursor;
-  if (held->index == sender->window.tail && kind != EE_SPOOL_READ_RECORD) {
+  if (sender->window.cursor == sender->window.tail && kind != EE_SPOOL_READ_RECORD) {
     tell_damage(sender, &held->entry, kind, &err);
   }
   return true;
@@ -271,6 +269,7 @@ static bool move_one(struct ee_sender *sender) {
   struct ee_window_entry *at = ee_window_at(&sender->window, sender->window.cursor);
   switch ((enum ee_window_state)at->state) {
     case EE_WINDOW_READY:
+      if (!sender->verified && (!sender_numbers_ready(sender) || !sender->verified)) return false;
       if (!send(sender, at, EE_WINDOW_SENT)) return false;
       if (at->state == EE_WINDOW_REFUSED) return true;  // looked at again
       break;
@@ -301,13 +300,19 @@ static int move_some(struct ee_sender *sender) {
 const char *ee_sender_trouble(struct ee_sender *sender, bool *ret_operator) {
   const struct ee_outlet *outlet = &sender->settings.outlet;
   bool waits = sender->held.there || sender->halted || sender->window.under_way > 0;
+  *ret_operator = sender->mismatched;
+  if (sender->mismatched) {
+    return "topics with as many partitions as the spool's records are numbered for: send them to "
+           "such topics, or begin another spool";
+  }
   return waits ? outlet->ops->trouble(outlet->self, ret_operator) : NULL;
 }
 
 static void tell_trouble(struct ee_sender *sender, bool moved) {
   bool by_operator;
   const char *trouble = ee_sender_trouble(sender, &by_operator);
-  if (trouble == NULL || moved) sender->say_at_ms = sender->now_ms + PATIENCE_MS;
+  if (trouble == NULL || moved || sender->say_at_ms == 0)
+    sender->say_at_ms = sender->now_ms + PATIENCE_MS;
   if (trouble == NULL || sender->now_ms < sender->say_at_ms) return;
   sender->say_at_ms = sender->now_ms + TROUBLE_MS;
   ee_notice(&sender->settings.notices, ENVELOPE_WARNING, "records wait in the spool for %s",
@@ -336,6 +341,6 @@ bool ee_sender_end(struct ee_sender *sender) {
     if (sender->reporter.numbers != NULL) sender->reporter.ended = true;
   }
   if (!sender_all_told(sender)) return false;
-  if (sender->numbers.bytes == NULL) return true;
-  return ee_numbers_remove(ee_spool_directory(sender->settings.spool), sender->epoch, NULL);
+  if (sender->numbers.bytes != NULL) ee_numbers_set_told(&sender->numbers);
+  return true;
 }

@@ -19,7 +19,6 @@ _Static_assert(EE_NUMBERS_TOPICS == EE_PHASE_TOPICS, "the topics of the phases a
 // What was read last and waits for its turn.
 struct held {
   bool there;
-  uint64_t index;  // in the window; its tail: not there yet
   enum ee_spool_read kind;
   struct ee_spool_entry entry;
 };
@@ -38,6 +37,8 @@ struct ee_sender {
   _Atomic(uint64_t) unplaced[EE_PHASE_TOPICS];  // dropped before
   uint64_t *again;                              // by count: numbers below `resent` that were sent
   int64_t ask_at_ms;
+  bool verified;    // Kafka says so too
+  bool mismatched;  // Kafka says otherwise
   struct ee_past past;
   // Reports.
   struct ee_reporter reporter;
@@ -55,7 +56,8 @@ struct ee_sender {
 
 // sender_number.c: numbers are given.
 
-// False: partitions are not known yet.
+// False: partitions are not known yet. They may be known from earlier epochs, which is enough for
+// numbers; what is sent waits for Kafka's own word (verified).
 bool sender_numbers_ready(struct ee_sender *sender);
 // Gives a record that was read for the first time its number and partition. Numbers are ready.
 void sender_number(struct ee_sender *sender, const struct ee_spool_entry *entry,

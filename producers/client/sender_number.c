@@ -47,16 +47,26 @@ static bool make_numbers(struct ee_sender *sender, int32_t partitions) {
   return true;
 }
 
+static void verify(struct ee_sender *sender, int32_t partitions) {
+  if (partitions <= 0 || sender->numbers.bytes == NULL) return;
+  sender->mismatched = partitions != sender->numbers.partitions;
+  sender->verified = !sender->mismatched;
+}
+
 bool sender_numbers_ready(struct ee_sender *sender) {
-  if (sender->numbers.bytes != NULL) return true;
-  if (sender->now_ms < sender->ask_at_ms) return false;
+  if (sender->verified) return true;
+  if (sender->now_ms < sender->ask_at_ms) return sender->numbers.bytes != NULL;
   const struct ee_outlet *outlet = &sender->settings.outlet;
   int32_t partitions = outlet->ops->partitions(outlet->self);
   if (partitions > EE_NUMBERS_PARTITIONS_MAX) partitions = EE_NUMBERS_PARTITIONS_MAX;
   sender->ask_at_ms = sender->now_ms + ASK_MS;
-  if (partitions <= 0 || !make_numbers(sender, partitions)) return false;
-  atomic_store(&sender->published, &sender->numbers);
-  place_unplaced(sender);
+  if (sender->numbers.bytes == NULL) {
+    int32_t known = partitions > 0 ? partitions : sender->past.partitions;
+    if (known <= 0 || !make_numbers(sender, known)) return false;
+    atomic_store(&sender->published, &sender->numbers);
+    place_unplaced(sender);
+  }
+  verify(sender, partitions);
   return true;
 }
 
@@ -75,13 +85,8 @@ void ee_sender_dropped(struct ee_sender *sender, enum ee_topic topic, struct ee_
 
 static int32_t partition_of(const struct ee_sender *sender, const struct ee_spool_entry *entry) {
   struct ee_str key = {.data = ""};
-  int32_t partitions = sender->numbers.partitions;
-  if (entry->numbered && entry->numbering.partition >= 0 &&
-      entry->numbering.partition < partitions) {
-    return entry->numbering.partition;
-  }
   ee_event_key_read((enum ee_topic)entry->item.topic, entry->item.payload, &key);
-  return ee_partition_of(ee_str_bytes(key), partitions);
+  return ee_partition_of(ee_str_bytes(key), sender->numbers.partitions);
 }
 
 // The record has it before it counts as given: a crash between leaves a number that is sent again,

@@ -79,7 +79,7 @@ static void end_past(struct ee_sender *sender) {
 static bool report_past(struct ee_sender *sender) {
   end_past(sender);
   if (!sender->past.ended) return true;
-  ee_past_forget_told(&sender->past);
+  ee_past_forget_told(&sender->past, sender->numbers.bytes != NULL);
   for (size_t i = 0; i < sender->past.count; i++) {
     if (!report_all(sender, &sender->past.epochs[i].reporter)) return false;
   }
@@ -90,7 +90,8 @@ void sender_report(struct ee_sender *sender) {
   if (sender->now_ms < sender->report_at_ms) return;
   sender->report_at_ms = sender->now_ms + (sender->ending ? 10 : REPORT_MS);
   if (!report_past(sender) || sender->numbers.bytes == NULL) return;
-  ee_numbers_declare_dropped(&sender->numbers);
+  // Not while records of earlier epochs may come: their numbers are below all others.
+  if (sender->past.ended) ee_numbers_declare_dropped(&sender->numbers);
   ee_numbers_pass_holes(&sender->numbers);
   report_all(sender, &sender->reporter);
 }

@@ -35,12 +35,11 @@ void ee_window_forget(struct ee_window *window) {
 }
 
 struct ee_window_entry *ee_window_done(struct ee_window *window) {
-  if (window->head == window->tail) return NULL;
+  if (window->head == window->cursor) return NULL;
   struct ee_window_entry *entry = ee_window_at(window, window->head);
   return entry->state == EE_WINDOW_DONE ? entry : NULL;
 }
 
 void ee_window_pop(struct ee_window *window) {
   clear(ee_window_at(window, window->head++));
-  if (window->cursor < window->head) window->cursor = window->head;
 }

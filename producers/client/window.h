@@ -54,7 +54,7 @@ static inline bool ee_window_full(const struct ee_window *window) {
 struct ee_window_entry *ee_window_push(struct ee_window *window);
 // Takes away what is known from the cursor on. Nothing is under way.
 void ee_window_forget(struct ee_window *window);
-// The oldest, if it is done; taken away by pop.
+// The oldest, if it is done and the cursor has passed it; taken away by pop. NULL: it is not.
 struct ee_window_entry *ee_window_done(struct ee_window *window);
 void ee_window_pop(struct ee_window *window);
 

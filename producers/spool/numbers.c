@@ -23,11 +23,12 @@ static const char magic[8] = "EESPNUM";
 
 struct head {
   char magic[8];
-  uint32_t version, crc;  // crc: of the rest, begun with magic and version
+  uint32_t version, crc;  // crc: of what follows but told, begun with magic and version
   uint8_t id[EE_SPOOL_ID_SIZE];
   uint32_t epoch;
   int32_t partitions;
-  uint8_t zero[24];
+  uint64_t told;  // 0 or 1
+  uint8_t zero[16];
 };
 static_assert(sizeof(struct head) == 64 && sizeof(struct ee_numbers_count) == 64 &&
                   sizeof(struct ee_hole) == 32,
@@ -54,11 +55,11 @@ static void name_of(uint32_t epoch, char out[NAME_SIZE]) {
 static uint32_t head_crc(const struct head *head) {
   size_t after = offsetof(struct head, id);
   uint32_t crc = ee_crc32c(0, head, offsetof(struct head, crc));
-  return ee_crc32c(crc, (const uint8_t *)head + after, sizeof *head - after);
+  return ee_crc32c(crc, (const uint8_t *)head + after, offsetof(struct head, told) - after);
 }
 
 static uint32_t hole_crc(const struct ee_numbers *numbers, const struct ee_hole *hole) {
-  uint32_t crc = ee_crc32c(0, numbers->bytes, sizeof(struct head));
+  uint32_t crc = ee_crc32c(0, numbers->bytes, offsetof(struct head, told));
   crc = ee_crc32c(crc, hole, offsetof(struct ee_hole, crc));
   return crc == 0 ? 1 : crc;
 }
@@ -213,8 +214,15 @@ bool ee_numbers_open(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t
   close(fd);
   if (bytes == MAP_FAILED) return false;
   set_parts(ret, bytes, epoch, head.partitions);
+  ret->told = head.told != 0;
   mend(ret);
   return true;
+}
+
+void ee_numbers_set_told(struct ee_numbers *numbers) {
+  struct head *head = (struct head *)(void *)numbers->bytes;
+  head->told = 1;
+  numbers->told = true;
 }
 
 void ee_numbers_close(struct ee_numbers *numbers) {

@@ -47,6 +47,7 @@ struct ee_numbers {
   size_t size;
   uint32_t epoch;
   int32_t partitions;
+  bool told;  // all that it says was reported; it is kept for what it knows of partitions
   struct ee_numbers_count *counts;  // by topic, then partition
   struct ee_hole *holes;            // EE_NUMBERS_HOLES_MAX; reason EE_HOLE_NONE: free
 };
@@ -60,6 +61,7 @@ bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t
 // version's is refused. Its counts are made to fit together, and damaged holes are left out.
 bool ee_numbers_open(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
                      struct ee_numbers *ret, struct ee_err *err);
+void ee_numbers_set_told(struct ee_numbers *numbers);
 void ee_numbers_close(struct ee_numbers *numbers);  // closed already: nothing happens
 bool ee_numbers_remove(int directory, uint32_t epoch, struct ee_err *err);
 // Epochs that have a file, ascending. *ret: NULL when there are none; else the caller frees it.
