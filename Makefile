@@ -141,6 +141,8 @@ benches := $(patsubst %.c,$(OBJ)/%,$(wildcard bench/*.c))
 peers := $(patsubst %.c,$(OBJ)/%,$(filter-out %/peer.c,$(wildcard bench/kafka/*.c)))
 simulate := $(OBJ)/tests/simulate/simulate
 broker_test := $(OBJ)/tests/system/broker/test_kafka_broker
+emitter := $(OBJ)/tests/system/emitter/emitter
+calls := $(OBJ)/bench/producer/calls
 c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) producers/*/*.$(e) \
   processors/*.$(e) processors/*/*.$(e) tools/*/*.$(e) tests/support/*.$(e) \
   tests/unit/*/*.$(e) tests/simulate/*.$(e) tests/fuzz/*.$(e) tests/system/*/*.$(e) bench/*.$(e) bench/*/*.$(e) \
@@ -209,6 +211,9 @@ $(fuzzers): $(OBJ)/%: $(OBJ)/%.o $(replay) $(call archives,$(links.fuzz))
 $(broker_test): $(call objects,$(wildcard tests/system/broker/*.c)) \
     $(call archives,support $(links.stream))
 	$(call say,LINK,$@)$(link) $(wrapped) $(library_libs) $(cmocka_libs)
+
+$(emitter) $(calls): %: %.o $(call archives,$(links.producers))
+	$(call say,LINK,$@)$(link) $(library_libs)
 
 $(simulate): $(call objects,$(wildcard tests/simulate/*.c)) $(call archives,support $(links.tools))
 	$(call say,LINK,$@)$(link) $(wrapped) $(library_libs) $(cmocka_libs)
@@ -279,7 +284,7 @@ faults: all
 mutants:
 	tests/mutants/run
 
-broker-test: $(broker_test)
+broker-test: $(broker_test) $(emitter)
 	@echo $<
 
 # Two files of tests at a time, each with a Kafka of its own: they mostly wait.

@@ -18,6 +18,7 @@
 
 #define NAME_SIZE 32
 #define UNFINISHED "unfinished.numbers"
+#define SPARE "spare.numbers"  // room for the next epoch's, should the disk be full then
 
 static const char magic[8] = "EESPNUM";
 
@@ -96,7 +97,11 @@ static void *map(int fd, size_t size, int flags) {
   return bytes;
 }
 
+// What is there is zeros: the spare, or what a making cut short left.
 static int fill(int fd, const struct head *head, size_t size) {
+  struct stat found;
+  if (fstat(fd, &found) != 0) return errno;
+  if (found.st_size != (off_t)size && ftruncate(fd, 0) != 0) return errno;
   int error = posix_fallocate(fd, 0, (off_t)size);
   if (error != 0) return error;
   ssize_t written = pwrite(fd, head, sizeof *head, 0);
@@ -106,7 +111,8 @@ static int fill(int fd, const struct head *head, size_t size) {
 
 static int create(int directory, const struct head *head, const char *name, size_t size,
                   void **ret) {
-  int fd = openat(directory, UNFINISHED, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+  renameat(directory, SPARE, directory, UNFINISHED);
+  int fd = openat(directory, UNFINISHED, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return errno;
   int error = fill(fd, head, size);
   if (error == 0) {
@@ -121,6 +127,14 @@ static int create(int directory, const struct head *head, const char *name, size
   return error;
 }
 
+// Does its best.
+static void make_spare(int directory, size_t size) {
+  int fd = openat(directory, SPARE, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  if (posix_fallocate(fd, 0, (off_t)size) != 0) unlinkat(directory, SPARE, 0);
+  close(fd);
+}
+
 bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
                      int32_t partitions, struct ee_numbers *ret, bool *ret_stored,
                      struct ee_err *err) {
@@ -133,6 +147,7 @@ bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t
   void *bytes = MAP_FAILED;
   int error = create(directory, &head, name, size_for(partitions), &bytes);
   *ret_stored = error == 0;
+  if (error == 0) make_spare(directory, size_for(partitions));
   if (error != 0) unlinkat(directory, UNFINISHED, 0);
   if (no_room(error)) {
     bytes = map(-1, size_for(partitions), MAP_PRIVATE | MAP_ANONYMOUS);
