@@ -35,12 +35,7 @@ static void take_epoch(struct ee_past *past, const uint8_t *id, uint32_t number)
   struct ee_past_epoch *epoch = &past->epochs[past->count];
   if (!open_epoch(past, id, number, epoch)) return;
   past->partitions = epoch->numbers.partitions;
-  if (epoch->numbers.told) {
-    past->told[past->told_count++] = number;
-    release_epoch(epoch);
-  } else {
-    past->count++;
-  }
+  past->count++;
 }
 
 // The newest that may be kept; the others' files go.
@@ -62,9 +57,9 @@ bool ee_past_init(struct ee_past *past, int directory, const uint8_t id[EE_SPOOL
   size_t count;
   if (!ee_numbers_list(directory, &epochs, &count, err)) return false;
   size_t first = forget_oldest(past, epochs, count);
+  past->partitions = ee_numbers_spare(directory);
   past->epochs = calloc(count - first + 1, sizeof *past->epochs);
-  past->told = calloc(count - first + 1, sizeof *past->told);
-  bool memory = past->epochs != NULL && past->told != NULL;
+  bool memory = past->epochs != NULL;
   for (size_t i = first; i < count && memory; i++)
     take_epoch(past, id, epochs[i]);
   free(epochs);
@@ -75,10 +70,8 @@ void ee_past_release(struct ee_past *past) {
   for (size_t i = 0; i < past->count; i++)
     release_epoch(&past->epochs[i]);
   free(past->epochs);
-  free(past->told);
   past->epochs = NULL;
-  past->told = NULL;
-  past->count = past->told_count = 0;
+  past->count = 0;
 }
 
 // ---- Records.
@@ -183,18 +176,13 @@ bool ee_past_end(struct ee_past *past) {
   return true;
 }
 
-static void forget(struct ee_past *past, struct ee_past_epoch *epoch) {
-  ee_numbers_set_told(&epoch->numbers);
-  past->told[past->told_count++] = epoch->numbers.epoch;
-  release_epoch(epoch);
-}
-
-void ee_past_forget_told(struct ee_past *past, bool replaced) {
+void ee_past_forget_told(struct ee_past *past) {
   size_t kept = 0;
   for (size_t i = 0; i < past->count; i++) {
     struct ee_past_epoch *epoch = &past->epochs[i];
     if (past->ended && ee_reporter_all_told(&epoch->reporter)) {
-      forget(past, epoch);
+      ee_numbers_retire(past->directory, epoch->numbers.epoch, NULL);
+      release_epoch(epoch);
     } else {
       if (kept != i) past->epochs[kept] = *epoch;
       if (kept != i) past->epochs[kept].reporter.numbers = &past->epochs[kept].numbers;
@@ -202,6 +190,4 @@ void ee_past_forget_told(struct ee_past *past, bool replaced) {
     }
   }
   past->count = kept;
-  while (replaced && past->told_count > 0)
-    ee_numbers_remove(past->directory, past->told[--past->told_count], NULL);
 }

@@ -21,9 +21,7 @@ struct ee_past {
   const struct ee_notices *notices;
   struct ee_past_epoch *epochs;  // ascending
   size_t count;
-  uint32_t *told;  // epochs that are kept for what they know of partitions
-  size_t told_count;
-  int32_t partitions;  // of the newest; 0: none is known
+  int32_t partitions;  // that the topics had; 0: not known
   uint64_t lost;       // records found missing
   bool ended;          // all of it was read and settled: reports are made
 };
@@ -44,8 +42,7 @@ bool ee_past_refused(struct ee_past *past, uint8_t topic,
                      const struct ee_spool_numbering *numbering);
 // All that earlier epochs left is settled: what did not come is lost. Once.
 bool ee_past_end(struct ee_past *past);
-// Takes away the epochs of which all was reported; their files are kept until this epoch has one
-// (replaced). May block on the disk.
-void ee_past_forget_told(struct ee_past *past, bool replaced);
+// Takes away the epochs of which all was reported. May block on the disk.
+void ee_past_forget_told(struct ee_past *past);
 
 #endif

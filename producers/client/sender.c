@@ -33,6 +33,7 @@ bool ee_sender_new(const struct ee_sender_settings *settings, struct ee_sender *
     ee_err_set(err, "no memory for a sender");
   } else if (ee_past_init(&sender->past, ee_spool_directory(spool), ee_spool_id(spool),
                           &sender->settings.notices, err)) {
+    sender_remember_numbers(sender);
     *ret = sender;
     return true;
   }
@@ -341,6 +342,6 @@ bool ee_sender_end(struct ee_sender *sender) {
     if (sender->reporter.numbers != NULL) sender->reporter.ended = true;
   }
   if (!sender_all_told(sender)) return false;
-  if (sender->numbers.bytes != NULL) ee_numbers_set_told(&sender->numbers);
-  return true;
+  if (sender->numbers.bytes == NULL) return true;
+  return ee_numbers_retire(ee_spool_directory(sender->settings.spool), sender->epoch, NULL);
 }

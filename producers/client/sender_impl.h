@@ -32,8 +32,12 @@ struct ee_sender {
   int64_t retry_at_ms;     // not before
   int64_t now_ms, now_us;  // of this turn
   // Numbers.
-  struct ee_numbers numbers;                    // bytes NULL: partitions are not known yet
-  _Atomic(struct ee_numbers *) published;       // the same, for those who drop
+  struct ee_numbers numbers;  // bytes NULL: partitions are not known yet
+  bool stored;                // they are on disk, too
+  // Where what is dropped is counted; NULL: not known yet. These numbers, or while they are not on
+  // disk the newest of an earlier epoch that are.
+  _Atomic(struct ee_numbers *) published;
+  _Atomic(uint32_t) dropping;                   // callers that are looking at them
   _Atomic(uint64_t) unplaced[EE_PHASE_TOPICS];  // dropped before
   uint64_t *again;                              // by count: numbers below `resent` that were sent
   int64_t ask_at_ms;
@@ -56,6 +60,9 @@ struct ee_sender {
 
 // sender_number.c: numbers are given.
 
+// At the opening: with as many partitions as earlier epochs had. From then on nothing that is
+// dropped is forgotten with the process.
+void sender_remember_numbers(struct ee_sender *sender);
 // False: partitions are not known yet. They may be known from earlier epochs, which is enough for
 // numbers; what is sent waits for Kafka's own word (verified).
 bool sender_numbers_ready(struct ee_sender *sender);
@@ -64,6 +71,10 @@ void sender_number(struct ee_sender *sender, const struct ee_spool_entry *entry,
                    struct ee_window_entry *ret);
 // Numbers what lies ahead of what is sent, some records. True: there is more.
 bool sender_number_ahead(struct ee_sender *sender);
+
+// Puts numbers on disk that had no room there. Before earlier epochs end: what is dropped is
+// counted there until then.
+void sender_store_numbers(struct ee_sender *sender);
 
 // sender_report.c: numbers are told.
 

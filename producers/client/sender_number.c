@@ -2,6 +2,7 @@
 // The sender's numbers: by topic and partition, in the order of the spool. What an earlier epoch
 // had numbered keeps that numbering in the spool, and its numbers of this epoch come before all
 // others: so they are known by their count alone (`resent`), whatever becomes of this process.
+#include <sched.h>
 #include <stdlib.h>
 
 #include "client/sender_impl.h"
@@ -25,16 +26,15 @@ static void place_unplaced(struct ee_sender *sender) {
 
 static bool make_numbers(struct ee_sender *sender, int32_t partitions) {
   struct ee_err err;
-  bool stored;
   const struct ee_spool *spool = sender->settings.spool;
   if (!ee_numbers_make(ee_spool_directory(spool), ee_spool_id(spool), sender->epoch, partitions,
-                       &sender->numbers, &stored, &err)) {
+                       &sender->numbers, &sender->stored, &err)) {
     ee_notice(&sender->settings.notices, ENVELOPE_ERROR, "numbers cannot be kept: %s", err.text);
     return false;
   }
-  if (!stored) {
+  if (!sender->stored) {
     ee_notice(&sender->settings.notices, ENVELOPE_WARNING,
-              "the disk has no room for this epoch's numbers: they end with the process");
+              "the disk has no room for this epoch's numbers yet");
   }
   size_t count = (size_t)partitions * EE_NUMBERS_TOPICS;
   sender->again = calloc(count, sizeof *sender->again);
@@ -45,6 +45,27 @@ static bool make_numbers(struct ee_sender *sender, int32_t partitions) {
     return false;
   }
   return true;
+}
+
+static void publish(struct ee_sender *sender, struct ee_numbers *numbers) {
+  atomic_store(&sender->published, numbers);
+  while (atomic_load(&sender->dropping) > 0)
+    sched_yield();
+}
+
+void sender_remember_numbers(struct ee_sender *sender) {
+  struct ee_past *past = &sender->past;
+  if (past->partitions <= 0 || !make_numbers(sender, past->partitions)) return;
+  bool elsewhere = !sender->stored && past->count > 0;
+  publish(sender, elsewhere ? &past->epochs[past->count - 1].numbers : &sender->numbers);
+}
+
+void sender_store_numbers(struct ee_sender *sender) {
+  const struct ee_spool *spool = sender->settings.spool;
+  struct ee_numbers *numbers = &sender->numbers;
+  if (numbers->bytes == NULL || atomic_load(&sender->published) == numbers) return;
+  sender->stored = ee_numbers_store(ee_spool_directory(spool), ee_spool_id(spool), numbers, NULL);
+  publish(sender, numbers);
 }
 
 static void verify(struct ee_sender *sender, int32_t partitions) {
@@ -61,9 +82,8 @@ bool sender_numbers_ready(struct ee_sender *sender) {
   if (partitions > EE_NUMBERS_PARTITIONS_MAX) partitions = EE_NUMBERS_PARTITIONS_MAX;
   sender->ask_at_ms = sender->now_ms + ASK_MS;
   if (sender->numbers.bytes == NULL) {
-    int32_t known = partitions > 0 ? partitions : sender->past.partitions;
-    if (known <= 0 || !make_numbers(sender, known)) return false;
-    atomic_store(&sender->published, &sender->numbers);
+    if (partitions <= 0 || !make_numbers(sender, partitions)) return false;
+    publish(sender, &sender->numbers);
     place_unplaced(sender);
   }
   verify(sender, partitions);
@@ -72,13 +92,15 @@ bool sender_numbers_ready(struct ee_sender *sender) {
 
 void ee_sender_dropped(struct ee_sender *sender, enum ee_topic topic, struct ee_str key) {
   if (topic >= EE_PHASE_TOPICS) return;
+  atomic_fetch_add(&sender->dropping, 1);
   const struct ee_numbers *numbers = atomic_load(&sender->published);
   if (numbers == NULL) {
     atomic_fetch_add(&sender->unplaced[topic], 1);
-    return;
+  } else {
+    int32_t partition = ee_partition_of(ee_str_bytes(key), numbers->partitions);
+    atomic_fetch_add(&ee_numbers_at(numbers, (uint8_t)topic, partition)->dropped, 1);
   }
-  int32_t partition = ee_partition_of(ee_str_bytes(key), numbers->partitions);
-  atomic_fetch_add(&ee_numbers_at(numbers, (uint8_t)topic, partition)->dropped, 1);
+  atomic_fetch_sub(&sender->dropping, 1);
 }
 
 // ---- Numbers.

@@ -66,6 +66,7 @@ static bool report_all(struct ee_sender *sender, struct ee_reporter *reporter) {
 static void end_past(struct ee_sender *sender) {
   struct ee_spool_at first = ee_spool_first(sender->settings.spool);
   if (sender->past.ended || !ee_sender_reached(sender, first)) return;
+  sender_store_numbers(sender);
   uint64_t before = sender->past.lost;
   if (!ee_past_end(&sender->past)) return;
   atomic_store(&sender->counts.lost, sender->past.lost);
@@ -79,7 +80,7 @@ static void end_past(struct ee_sender *sender) {
 static bool report_past(struct ee_sender *sender) {
   end_past(sender);
   if (!sender->past.ended) return true;
-  ee_past_forget_told(&sender->past, sender->numbers.bytes != NULL);
+  ee_past_forget_told(&sender->past);
   for (size_t i = 0; i < sender->past.count; i++) {
     if (!report_all(sender, &sender->past.epochs[i].reporter)) return false;
   }

@@ -24,12 +24,11 @@ static const char magic[8] = "EESPNUM";
 
 struct head {
   char magic[8];
-  uint32_t version, crc;  // crc: of what follows but told, begun with magic and version
+  uint32_t version, crc;  // crc: of the rest, begun with magic and version
   uint8_t id[EE_SPOOL_ID_SIZE];
   uint32_t epoch;
   int32_t partitions;
-  uint64_t told;  // 0 or 1
-  uint8_t zero[16];
+  uint8_t zero[24];
 };
 static_assert(sizeof(struct head) == 64 && sizeof(struct ee_numbers_count) == 64 &&
                   sizeof(struct ee_hole) == 32,
@@ -56,11 +55,11 @@ static void name_of(uint32_t epoch, char out[NAME_SIZE]) {
 static uint32_t head_crc(const struct head *head) {
   size_t after = offsetof(struct head, id);
   uint32_t crc = ee_crc32c(0, head, offsetof(struct head, crc));
-  return ee_crc32c(crc, (const uint8_t *)head + after, offsetof(struct head, told) - after);
+  return ee_crc32c(crc, (const uint8_t *)head + after, sizeof *head - after);
 }
 
 static uint32_t hole_crc(const struct ee_numbers *numbers, const struct ee_hole *hole) {
-  uint32_t crc = ee_crc32c(0, numbers->bytes, offsetof(struct head, told));
+  uint32_t crc = ee_crc32c(0, numbers->bytes, sizeof(struct head));
   crc = ee_crc32c(crc, hole, offsetof(struct ee_hole, crc));
   return crc == 0 ? 1 : crc;
 }
@@ -97,58 +96,67 @@ static void *map(int fd, size_t size, int flags) {
   return bytes;
 }
 
-// What is there is zeros: the spare, or what a making cut short left.
-static int fill(int fd, const struct head *head, size_t size) {
-  struct stat found;
-  if (fstat(fd, &found) != 0) return errno;
-  if (found.st_size != (off_t)size && ftruncate(fd, 0) != 0) return errno;
-  int error = posix_fallocate(fd, 0, (off_t)size);
-  if (error != 0) return error;
-  ssize_t written = pwrite(fd, head, sizeof *head, 0);
-  if (written != (ssize_t)sizeof *head) return written < 0 ? errno : EIO;
-  return fsync(fd) == 0 ? 0 : errno;
-}
-
 static int create(int directory, const struct head *head, const char *name, size_t size,
                   void **ret) {
   renameat(directory, SPARE, directory, UNFINISHED);
   int fd = openat(directory, UNFINISHED, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return errno;
-  int error = fill(fd, head, size);
+  int error = ftruncate(fd, (off_t)size) == 0 ? posix_fallocate(fd, 0, (off_t)size) : errno;
   if (error == 0) {
     *ret = map(fd, size, MAP_SHARED);
     if (*ret == MAP_FAILED) error = errno;
   }
+  if (error != 0) {
+    close(fd);
+    return error;
+  }
+  memset(*ret, 0, size);
+  memcpy(*ret, head, sizeof *head);
+  bool named = fsync(fd) == 0 && renameat(directory, UNFINISHED, directory, name) == 0 &&
+               fsync(directory) == 0;
+  if (!named) error = errno;
   close(fd);
-  if (error != 0) return error;
-  if (renameat(directory, UNFINISHED, directory, name) == 0 && fsync(directory) == 0) return 0;
-  error = errno;
-  munmap(*ret, size);
+  if (!named) munmap(*ret, size);
   return error;
 }
 
 // Does its best.
 static void make_spare(int directory, size_t size) {
-  int fd = openat(directory, SPARE, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+  int fd = openat(directory, SPARE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return;
   if (posix_fallocate(fd, 0, (off_t)size) != 0) unlinkat(directory, SPARE, 0);
   close(fd);
+}
+
+static void make_head(struct head *head, const uint8_t *id, uint32_t epoch, int32_t partitions) {
+  *head = (struct head){.version = EE_SPOOL_VERSION, .epoch = epoch, .partitions = partitions};
+  memcpy(head->magic, magic, sizeof magic);
+  memcpy(head->id, id, sizeof head->id);
+  head->crc = head_crc(head);
+}
+
+// 0, or why not: no_room tells whether it is the disk.
+static int make_file(int directory, const struct head *head, const char *name, void **ret) {
+  size_t size = size_for(head->partitions);
+  int error = create(directory, head, name, size, ret);
+  if (error == 0) {
+    make_spare(directory, size);
+  } else {
+    unlinkat(directory, UNFINISHED, 0);
+  }
+  return error;
 }
 
 bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
                      int32_t partitions, struct ee_numbers *ret, bool *ret_stored,
                      struct ee_err *err) {
   char name[NAME_SIZE];
-  struct head head = {.version = EE_SPOOL_VERSION, .epoch = epoch, .partitions = partitions};
-  memcpy(head.magic, magic, sizeof magic);
-  memcpy(head.id, id, sizeof head.id);
-  head.crc = head_crc(&head);
-  name_of(epoch, name);
+  struct head head;
   void *bytes = MAP_FAILED;
-  int error = create(directory, &head, name, size_for(partitions), &bytes);
+  make_head(&head, id, epoch, partitions);
+  name_of(epoch, name);
+  int error = make_file(directory, &head, name, &bytes);
   *ret_stored = error == 0;
-  if (error == 0) make_spare(directory, size_for(partitions));
-  if (error != 0) unlinkat(directory, UNFINISHED, 0);
   if (no_room(error)) {
     bytes = map(-1, size_for(partitions), MAP_PRIVATE | MAP_ANONYMOUS);
     error = bytes == MAP_FAILED ? errno : 0;
@@ -156,6 +164,21 @@ bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t
   }
   if (error != 0) return ee_err_set(err, "%s: %s", name, strerror(error));
   set_parts(ret, bytes, epoch, partitions);
+  return true;
+}
+
+bool ee_numbers_store(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], struct ee_numbers *numbers,
+                      struct ee_err *err) {
+  char name[NAME_SIZE];
+  struct head head;
+  void *bytes;
+  make_head(&head, id, numbers->epoch, numbers->partitions);
+  name_of(numbers->epoch, name);
+  int error = make_file(directory, &head, name, &bytes);
+  if (error != 0) return ee_err_set(err, "%s: %s", name, strerror(error));
+  memcpy(bytes, numbers->bytes, numbers->size);
+  munmap(numbers->bytes, numbers->size);
+  set_parts(numbers, bytes, numbers->epoch, numbers->partitions);
   return true;
 }
 
@@ -229,20 +252,29 @@ bool ee_numbers_open(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t
   close(fd);
   if (bytes == MAP_FAILED) return false;
   set_parts(ret, bytes, epoch, head.partitions);
-  ret->told = head.told != 0;
   mend(ret);
   return true;
-}
-
-void ee_numbers_set_told(struct ee_numbers *numbers) {
-  struct head *head = (struct head *)(void *)numbers->bytes;
-  head->told = 1;
-  numbers->told = true;
 }
 
 void ee_numbers_close(struct ee_numbers *numbers) {
   if (numbers->bytes != NULL) munmap(numbers->bytes, numbers->size);
   numbers->bytes = NULL;
+}
+
+bool ee_numbers_retire(int directory, uint32_t epoch, struct ee_err *err) {
+  char name[NAME_SIZE];
+  name_of(epoch, name);
+  if (renameat(directory, name, directory, SPARE) == 0 || errno == ENOENT) return true;
+  return ee_err_set(err, "%s: %s", name, strerror(errno));
+}
+
+int32_t ee_numbers_spare(int directory) {
+  struct stat found;
+  if (fstatat(directory, SPARE, &found, AT_SYMLINK_NOFOLLOW) != 0) return 0;
+  for (int32_t partitions = 1; partitions <= EE_NUMBERS_PARTITIONS_MAX; partitions++) {
+    if (found.st_size == (off_t)size_for(partitions)) return partitions;
+  }
+  return 0;
 }
 
 bool ee_numbers_remove(int directory, uint32_t epoch, struct ee_err *err) {

@@ -47,23 +47,30 @@ struct ee_numbers {
   size_t size;
   uint32_t epoch;
   int32_t partitions;
-  bool told;  // all that it says was reported; it is kept for what it knows of partitions
   struct ee_numbers_count *counts;  // by topic, then partition
   struct ee_hole *holes;            // EE_NUMBERS_HOLES_MAX; reason EE_HOLE_NONE: free
 };
 
-// Makes the file, zeroed. *ret_stored false: the disk has no room, and the numbers are in this
-// process's memory alone. partitions: 1 to EE_NUMBERS_PARTITIONS_MAX.
+// Makes the file, zeroed, out of the spare one if it can, and another spare. *ret_stored false: the
+// disk has no room, and the numbers are in this process's memory alone. partitions: 1 to
+// EE_NUMBERS_PARTITIONS_MAX.
 bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
                      int32_t partitions, struct ee_numbers *ret, bool *ret_stored,
                      struct ee_err *err);
+// Gives numbers that are in memory alone a file. Nobody else may be using them. False: there is no
+// room yet, or err says what is wrong.
+bool ee_numbers_store(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], struct ee_numbers *numbers,
+                      struct ee_err *err);
 // An earlier epoch's, for reading and writing. What is damaged, another spool's or a later
 // version's is refused. Its counts are made to fit together, and damaged holes are left out.
 bool ee_numbers_open(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
                      struct ee_numbers *ret, struct ee_err *err);
-void ee_numbers_set_told(struct ee_numbers *numbers);
 void ee_numbers_close(struct ee_numbers *numbers);  // closed already: nothing happens
+// Takes an epoch's file away: it becomes the spare.
+bool ee_numbers_retire(int directory, uint32_t epoch, struct ee_err *err);
 bool ee_numbers_remove(int directory, uint32_t epoch, struct ee_err *err);
+// For how many partitions the spare has room: as many as topics had. 0: there is none.
+int32_t ee_numbers_spare(int directory);
 // Epochs that have a file, ascending. *ret: NULL when there are none; else the caller frees it.
 bool ee_numbers_list(int directory, uint32_t **ret, size_t *ret_count, struct ee_err *err);
 
