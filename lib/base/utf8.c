@@ -42,3 +42,10 @@ bool ee_utf8_valid(const char *data, size_t size) {
   }
   return true;
 }
+
+struct ee_str ee_utf8_cut(struct ee_str text, size_t most) {
+  if (text.size <= most) return text;
+  while (most > 0 && continues((uint8_t)text.data[most]))
+    most--;
+  return (struct ee_str){.data = text.data, .size = most};
+}

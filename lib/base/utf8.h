@@ -12,4 +12,7 @@ bool ee_utf8_valid(const char *data, size_t size);
 // with none, or size is 0.
 size_t ee_utf8_length(const char *data, size_t size);
 
+// At most that many bytes of well-formed text, cut after a whole character. Borrows.
+struct ee_str ee_utf8_cut(struct ee_str text, size_t most);
+
 #endif

@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+#include "contract/ident.h"
+
 #define SAME_PLACE(RECORD, FIELD)                                                                \
   static_assert(offsetof(struct RECORD, FIELD) == offsetof(struct ee_event_head, FIELD) &&       \
                     sizeof((struct RECORD){0}.FIELD) == sizeof((struct ee_event_head){0}.FIELD), \
@@ -88,25 +90,11 @@ int ee_event_order(const struct ee_event_head *a, const struct ee_event_head *b)
   return ee_str_compare(a->event_id, b->event_id);
 }
 
-#define ID_JSON_MAX 384  // of an envelope_id, so that state keys stay below EE_STORE_KEY_MAX
-
-// Bytes that an id takes as a JSON string without its quotes.
-static size_t json_size(struct ee_str id) {
-  size_t size = 0;
-  for (size_t i = 0; i < id.size; i++) {
-    unsigned char byte = (unsigned char)id.data[i];
-    size += byte < 0x20 ? 6 : byte == '"' || byte == '\\' ? 2 : 1;
-  }
-  return size;
-}
-
-bool ee_check_envelope_id(struct ee_str id, struct ee_fault *fault) {
-  if (id.size <= ID_JSON_MAX / 6) return true;
-  size_t size = json_size(id);
-  return size <= ID_JSON_MAX ||
+bool ee_check_name(struct ee_str name, const char *field, struct ee_fault *fault) {
+  return ee_name_fits(name) ||
          ee_fault_set(fault, EE_REASON_oversized, 0,
-                      "envelope_id: takes %zu bytes as JSON; at most %d are allowed", size,
-                      ID_JSON_MAX);
+                      "%s: takes more bytes as JSON than the %d that are allowed", field,
+                      EE_NAME_JSON_MAX);
 }
 
 // ---- The head alone. The order of its fields is the schemas' (BEGINS_WITH_HEAD; a test compares

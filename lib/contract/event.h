@@ -36,9 +36,9 @@ enum ee_sensitivity ee_event_sensitivity(enum ee_phase phase, const void *record
 // section 4, join).
 int ee_event_order(const struct ee_event_head *a, const struct ee_event_head *b);
 
-// Beyond the tables' check: an envelope_id of control characters would make a state key that the
-// processors' stores cannot hold, and is refused as oversized.
-bool ee_check_envelope_id(struct ee_str id, struct ee_fault *fault);
+// Beyond the tables' check, of an envelope_id or a producer's name: one of control characters would
+// make a state key that the processors' stores cannot hold, and is refused as oversized.
+bool ee_check_name(struct ee_str name, const char *field, struct ee_fault *fault);
 
 // Reads the head of an event's Avro data, whose writer's schema is this build's, without the rest:
 // for bytes that were validated before, or written by this library. Borrows. False: it is cut

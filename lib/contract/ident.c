@@ -19,6 +19,7 @@
 #define VIOLATION_TEXT_MAX ((size_t)1 << 20)
 // Each byte of a name may be written as \u00XX; around it ["e",""].
 #define KEY_MAX_SIZE (NAME_MAX_SIZE * 6 + 8)
+#define SEQUENCE_KEY_MAX (KEY_MAX_SIZE + 64)  // an epoch and a topic more
 
 void ee_hex(struct ee_bytes in, char *out) {
   static const char digits[] = "0123456789abcdef";
@@ -187,6 +188,61 @@ bool ee_key_parse(struct ee_bytes key, char *ret_letter, struct ee_str *ret_name
   *ret_letter = letter;
   *ret_name = name;
   return true;
+}
+
+void ee_key_sequence(struct ee_buf *out, const struct ee_sequence_name *name) {
+  ee_buf_text(out, "[\"s\",");
+  ee_buf_json_string(out, name->producer);
+  ee_buf_byte(out, ',');
+  ee_buf_decimal(out, name->epoch);
+  ee_buf_byte(out, ',');
+  ee_buf_json_string(out, name->topic);
+  ee_buf_byte(out, ']');
+}
+
+// Whether this is a name, and the key is what it gives.
+static bool sequence_is(const struct ee_sequence_name *name, struct ee_bytes key,
+                        struct ee_buf *scratch) {
+  if (name->producer.size < 1 || name->producer.size > NAME_MAX_SIZE) return false;
+  if (name->topic.data == NULL || name->epoch < 0) return false;
+  ee_buf_clear(scratch);
+  ee_key_sequence(scratch, name);
+  return !scratch->failed && ee_bytes_equal(ee_buf_bytes(scratch), key);
+}
+
+// Into scratch, from where both texts are seen when it moves no more.
+static bool keep_texts(struct ee_sequence_name *name, struct ee_buf *scratch) {
+  ee_buf_clear(scratch);
+  ee_buf_str(scratch, name->producer);
+  ee_buf_str(scratch, name->topic);
+  const char *text = ee_buf_view(scratch).data;
+  name->producer.data = text;
+  name->topic.data = text + name->producer.size;
+  return !scratch->failed;
+}
+
+bool ee_key_sequence_parse(struct ee_bytes key, struct ee_sequence_name *ret,
+                           struct ee_buf *scratch) {
+  if (key.data == NULL || key.size > SEQUENCE_KEY_MAX) return false;
+  json_t *array = json_loadb((const char *)key.data, key.size, 0, NULL);
+  const json_t *epoch = json_array_get(array, 2);
+  struct ee_sequence_name name = {
+      .producer = ee_str(json_string_value(json_array_get(array, 1))),
+      .epoch = json_is_integer(epoch) ? (int64_t)json_integer_value(epoch) : -1,
+      .topic = ee_str(json_string_value(json_array_get(array, 3)))};
+  bool good = sequence_is(&name, key, scratch) && keep_texts(&name, scratch);
+  json_decref(array);
+  if (good) *ret = name;
+  return good;
+}
+
+bool ee_name_fits(struct ee_str name) {
+  size_t size = 0;
+  for (size_t i = 0; i < name.size; i++) {
+    unsigned char byte = (unsigned char)name.data[i];
+    size += byte < 0x20 ? 6 : byte == '"' || byte == '\\' ? 2 : 1;
+  }
+  return size <= EE_NAME_JSON_MAX;
 }
 
 static int compare_texts(const void *a, const void *b) {

@@ -8,6 +8,9 @@
 #define EE_UUID_SIZE 37  // with its NUL
 #define EE_SHA256_SIZE 32
 #define EE_SHA256_HEX_SIZE 65  // with its NUL
+// Bytes that a name may take as a JSON string without its quotes, so that the keys of state
+// records fit the store: an identifier of control characters would take 768.
+#define EE_NAME_JSON_MAX 384
 
 // UUIDv7 (RFC 9562, section 5.7) of a time and ten random bytes; lower case. Version
 // and variant overwrite six of the 80 random bits; the time is taken modulo 2^48.
@@ -43,7 +46,24 @@ void ee_key_partition(struct ee_buf *out, const char *name);
 bool ee_key_parse(struct ee_bytes key, char *ret_letter, struct ee_str *ret_name,
                   struct ee_buf *scratch);
 
-// Lower-case hex SHA-256 of [kind, envelope_id, [sorted distinct event ids]]; sorts
+// What a producer's numbers of one epoch on one topic are kept under, in each partition.
+struct ee_sequence_name {
+  struct ee_str producer;  // 1 to 128 bytes
+  int64_t epoch;           // not negative
+  struct ee_str topic;     // as in the catalogue, without prefix
+};
+// ["s",producer,epoch,topic], the epoch as a number. Ask out->failed.
+void ee_key_sequence(struct ee_buf *out, const struct ee_sequence_name *name);
+// Reads it back, in no other spelling. False when it is none, or memory is out. *ret borrows
+// from scratch (an initialised buffer, overwritten).
+bool ee_key_sequence_parse(struct ee_bytes key, struct ee_sequence_name *ret,
+                           struct ee_buf *scratch);
+
+// Whether the name takes at most EE_NAME_JSON_MAX bytes; its UTF-8 is not looked at.
+bool ee_name_fits(struct ee_str name);
+
+// Lower-case hex SHA-256 of [kind, envelope_id, [sorted distinct event ids]] (for a
+// producer_hole the producer and one text that names the hole); sorts
 // event_ids in place by their bytes. Kinds without event ids pass count 0 and hash
 // [kind, envelope_id, []]. False when a text is not UTF-8 or memory is out.
 bool ee_violation_id(struct ee_str kind, struct ee_str envelope_id, struct ee_str *event_ids,

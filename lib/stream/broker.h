@@ -144,8 +144,9 @@ struct ee_broker_ops {
   // Waits at most timeout_ms for one event. *ret is overwritten.
   void (*poll)(struct ee_broker *, int timeout_ms, struct ee_broker_event *ret);
   void (*free_message)(struct ee_broker *, struct ee_message *);
-  // A header's value of a message that was not given back, data NULL when it has none, or is of
-  // a partition that is read outside the group. Borrowed until then.
+  // A header's value of a message that was not given back (of several of the name the last
+  // one's), data NULL when it has none, or is of a partition that is read outside the group.
+  // Borrowed until then.
   struct ee_bytes (*header)(struct ee_broker *, const struct ee_message *, const char *name);
 
   // Takes the offered assignment; every partition is paused until started.

@@ -216,8 +216,8 @@ static struct ee_bytes header(struct ee_broker *broker, const struct ee_message 
   (void)broker;
   size_t count;
   const struct ee_header *headers = ee_cluster_headers(message, &count);
-  for (size_t i = 0; i < count; i++) {
-    if (ee_str_equal(headers[i].name, ee_str(name))) return headers[i].value;
+  while (count-- > 0) {  // of several the last one counts, as with Kafka's clients
+    if (ee_str_equal(headers[count].name, ee_str(name))) return headers[count].value;
   }
   return ee_bytes(NULL, 0);
 }

@@ -24,8 +24,13 @@ static bool key_field(enum ee_topic topic, const void *record, struct ee_str *re
 static bool check_key(struct ee_runtime *rt, const struct ee_message *message, const void *record,
                       struct ee_fault *fault) {
   struct ee_str wanted;
+  if (message->tp.topic == EE_TOPIC_PRODUCER) {
+    return ee_check_name(((const struct ee_producer_report *)record)->producer, "producer", fault);
+  }
   if (!key_field(message->tp.topic, record, &wanted)) return true;
-  if (message->tp.topic != EE_TOPIC_USAGE && !ee_check_envelope_id(wanted, fault)) return false;
+  if (message->tp.topic != EE_TOPIC_USAGE && !ee_check_name(wanted, "envelope_id", fault)) {
+    return false;
+  }
   if (message->key.data == NULL || !ee_str_equal(ee_bytes_str(message->key), wanted)) {
     return ee_fault_set(fault, EE_REASON_key_mismatch, 0, "the record's key is not its %s",
                         ee_topics[message->tp.topic].key);

@@ -241,19 +241,41 @@ static bool note_log_start(struct ee_step *step, struct partition *p,
   return save_state(step, p);
 }
 
-static bool step_record(struct ee_step *step, struct partition *p, const struct ee_message *message,
+static void take_number(struct ee_runtime *rt, const struct ee_message *message, const char *name,
+                        struct ee_record_number *ret) {
+  ee_record_number_parse(rt->broker->ops->header(rt->broker, message, name), ret);
+}
+
+static struct ee_input input_of(struct ee_runtime *rt, const struct ee_message *message) {
+  struct ee_input input = {.topic = message->tp.topic,
+                           .partition = message->tp.partition,
+                           .offset = message->offset,
+                           .timestamp = message->timestamp_ms * EE_MICROS_PER_MS};
+  if (rt->ops->uses_numbers && message->tp.topic < EE_PHASE_TOPICS) {
+    take_number(rt, message, EE_HEADER_SEQ, &input.seq);
+    take_number(rt, message, EE_HEADER_WAS, &input.was);
+  }
+  return input;
+}
+
+static bool step_record(struct ee_step *step, const struct ee_message *message,
                         const struct intake_record *taken) {
   struct ee_runtime *rt = step->rt;
-  int64_t appended = message->timestamp_ms * EE_MICROS_PER_MS;
-  struct ee_input input = {.topic = message->tp.topic,
-                           .partition = p->number,
-                           .offset = message->offset,
-                           .timestamp = appended,
-                           .record = taken->record,
-                           .avro = taken->avro};
-  if (rt->ops->uses_policy) input.policy = policy_in_force(rt, appended);
+  struct ee_input input = input_of(rt, message);
+  input.record = taken->record;
+  input.avro = taken->avro;
+  if (rt->ops->uses_policy) input.policy = policy_in_force(rt, input.timestamp);
   rt->metrics->events[message->tp.topic]++;
   return rt->ops->step(rt->processor->self, step, &input);
+}
+
+static bool refuse_record(struct ee_step *step, const struct ee_message *message,
+                          const struct ee_fault *fault) {
+  struct ee_runtime *rt = step->rt;
+  if (!intake_dead_letter(rt, message, fault)) return false;
+  if (rt->ops->refused == NULL) return true;
+  struct ee_input input = input_of(rt, message);
+  return rt->ops->refused(rt->processor->self, step, &input);
 }
 
 enum stepped { STEPPED, STEP_WAITS, STEP_FAILED };
@@ -305,8 +327,8 @@ static enum stepped step_head(struct ee_runtime *rt, struct partition *p, enum e
   struct ee_step step;
   step_init(&step, rt, p, message);
   bool done = note_log_start(&step, p, message);
-  if (done && intake == INTAKE_REFUSED) done = intake_dead_letter(rt, message, &fault);
-  if (done && intake == INTAKE_STEP) done = step_record(&step, p, message, &taken);
+  if (done && intake == INTAKE_REFUSED) done = refuse_record(&step, message, &fault);
+  if (done && intake == INTAKE_STEP) done = step_record(&step, message, &taken);
   if (done) {
     advance(rt, p, topic);
   } else {

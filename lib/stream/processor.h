@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "contract/event.h"
 #include "stream/store.h"
+#include "wire/headers.h"
 
 // An input record, validated, decoded and checked (key, partition, contract).
 struct ee_input {
@@ -18,6 +19,9 @@ struct ee_input {
   const void *record;    // the generated struct of the topic's value, in the reader's schema
   struct ee_bytes avro;  // the Avro data as the producer wrote it, without framing
   const struct ee_policy_version *policy;  // in force at the append time; NULL: the built-in one
+  // Of the headers of phase events, for processors that use them; producer.data NULL: it has
+  // none, or one that is not well formed.
+  struct ee_record_number seq, was;
 };
 
 struct ee_policy_version {
@@ -78,10 +82,14 @@ struct ee_processor_ops {
   // the runtime under ["p","clock"]).
   uint8_t state_changelog;
   bool uses_policy;
+  bool uses_numbers;
 
   // One record. False: see ee_step_get. A record is never refused here: what a
   // processor cannot use it ignores or reports in its outputs.
   bool (*step)(void *self, struct ee_step *step, const struct ee_input *input);
+  // A record that the runtime has made a dead letter: `record` is NULL and `avro` empty, but
+  // its place, time and numbers are known. NULL: the processor has no interest in them.
+  bool (*refused)(void *self, struct ee_step *step, const struct ee_input *input);
   // A key whose wake_at the tick's clock has reached. Must put it again with a wake_at
   // beyond that clock, or (bounded work) after making progress.
   bool (*wake)(void *self, struct ee_step *step, const struct ee_tick_view *tick, uint8_t changelog,

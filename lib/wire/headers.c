@@ -7,8 +7,10 @@
 
 #include "base/time.h"
 #include "base/utf8.h"
+#include "contract/ident.h"
 
 #define TRACEPARENT_SIZE 55
+#define PRODUCER_MAX 128  // bytes, as any identifier (contract)
 
 static bool lower_hex(const uint8_t *p, size_t size) {
   for (size_t i = 0; i < size; i++) {
@@ -49,6 +51,40 @@ void ee_header_in(struct ee_buf *out, struct ee_str topic, int32_t partition, in
     ee_buf_json_string(out, ee_bytes_str(traceparent));
   }
   ee_buf_byte(out, ']');
+}
+
+// Takes the last colon and the decimal behind it off the text.
+static bool take_decimal(struct ee_str *text, int64_t *ret) {
+  int64_t value = 0;
+  size_t at = text->size;
+  while (at > 0 && text->data[at - 1] != ':')
+    at--;
+  if (at == 0 || at == text->size) return false;
+  if (text->data[at] == '0' && text->size - at > 1) return false;
+  for (size_t i = at; i < text->size; i++) {
+    char digit = text->data[i];
+    if (digit < '0' || digit > '9' || value > (INT64_MAX - (digit - '0')) / 10) return false;
+    value = value * 10 + (digit - '0');
+  }
+  text->size = at - 1;
+  *ret = value;
+  return true;
+}
+
+bool ee_record_number_parse(struct ee_bytes value, struct ee_record_number *ret) {
+  struct ee_record_number number = {.producer = ee_bytes_str(value)};
+  if (value.data == NULL) return false;
+  if (!take_decimal(&number.producer, &number.number) ||
+      !take_decimal(&number.producer, &number.epoch)) {
+    return false;
+  }
+  struct ee_str name = number.producer;
+  if (name.size < 1 || name.size > PRODUCER_MAX || memchr(name.data, '\0', name.size) != NULL ||
+      !ee_utf8_valid(name.data, name.size) || !ee_name_fits(name) || number.number == INT64_MAX) {
+    return false;
+  }
+  *ret = number;
+  return true;
 }
 
 // Both parts in arena; data NULL when it is full.

@@ -23,6 +23,21 @@ void ee_header_in(struct ee_buf *out, struct ee_str topic, int32_t partition, in
 // (neither all zero), flags. What a later version may add at the end is not valid here.
 bool ee_traceparent_valid(struct ee_bytes value);
 
+// A producer's number of a record, on the topic and partition that the record lies on.
+struct ee_record_number {
+  struct ee_str producer;  // data NULL: there is none
+  int64_t epoch;
+  int64_t number;  // below INT64_MAX
+};
+// The header `seq`: the record's own number. The header `was`: the number that it had when it
+// was sent before, by an earlier opening of the same spool.
+#define EE_HEADER_SEQ "seq"
+#define EE_HEADER_WAS "was"
+// Reads either, PRODUCER:EPOCH:NUMBER: the producer is 1 to 128 bytes of UTF-8 without NUL,
+// fit for a key (ee_name_fits), and may have colons; the others are plain decimals, without
+// sign and leading zeros. False when it is not that, and *ret is untouched. Borrows.
+bool ee_record_number_parse(struct ee_bytes value, struct ee_record_number *ret);
+
 #define EE_CLOUDEVENT_HEADERS 7
 
 // CloudEvents 1.0, Kafka binding, binary mode: ce_specversion, ce_id (the event_id), ce_type

@@ -3,6 +3,7 @@
 #include "processors/governance/obligations.h"
 
 #include "base/time.h"
+#include "base/utf8.h"
 #include "contract/ident.h"
 #include "contract/record.h"
 #include "processors/governance/policy.h"
@@ -191,20 +192,12 @@ static struct ee_held_receipt *find_held(const struct ee_governance_envelope *en
   return NULL;
 }
 
-// Cut after a whole character.
-static struct ee_str cut(struct ee_str text, size_t most) {
-  if (text.size <= most) return text;
-  while (((unsigned char)text.data[most] & 0xC0) == 0x80)
-    most--;
-  return (struct ee_str){text.data, most};
-}
-
 static void fill(struct ee_held_receipt *held, const struct ee_receipt *receipt,
                  const struct ee_evidence *evidence) {
   held->obligation_id = receipt->obligation_id;
   held->tenant = receipt->tenant;
   held->state = receipt->state;
-  held->actor = cut(receipt->actor, EE_ACTOR_MAX);
+  held->actor = ee_utf8_cut(receipt->actor, EE_ACTOR_MAX);
   held->occurred_at = receipt->occurred_at;
   held->evidence = *evidence;
 }

@@ -85,7 +85,7 @@ int envelope_emit(envelope_producer *producer, envelope_event *event,
                           .envelope_id = event->record.head.envelope_id,
                           .trace = &event->trace};
   if (!ee_check_record(type, &event->record, &fault) ||
-      !ee_check_envelope_id(letter.envelope_id, &fault)) {
+      !ee_check_name(letter.envelope_id, "envelope_id", &fault)) {
     return ee_mistake_of_fault(error, &fault);
   }
   return append(producer, &letter, &event->avro, error);
@@ -115,7 +115,7 @@ static bool read_line(const struct envelope_producer *producer, struct ee_str li
                                       .source = producer->source,
                                       .occurred_at = ee_clock_wall_micros()};
   return ee_event_line_read(line, &defaults, arena, ret, fault) &&
-         ee_check_envelope_id(ret->envelope_id, &fault->fault);
+         ee_check_name(ret->envelope_id, "envelope_id", &fault->fault);
 }
 
 static int emit_line(struct envelope_producer *producer, struct ee_str line,

@@ -81,6 +81,9 @@ class Trial:
     def spool(self) -> Path:
         return self.directory / "disk" / "spool"
 
+    def segments(self) -> list[Path]:
+        return sorted(self.spool.glob("?" * 16 + ".segment"))
+
     @property
     def common(self) -> list[str]:
         return ["--bootstrap", self.cluster.bootstrap, "--topic-prefix", self.prefix]
@@ -152,7 +155,7 @@ class Trial:
 
         def numbered() -> bool:
             returned = results.read_bytes() if results.exists() else b"\0"
-            return b"\0" not in returned and all(all_numbered(path.read_bytes()) for path in self.spool.glob("*.segment"))
+            return b"\0" not in returned and all(all_numbered(path.read_bytes()) for path in self.segments() if path.exists())
 
         wait_until(numbered, 60, "all events of the round to be numbered")
 
@@ -169,7 +172,7 @@ class Trial:
         path.unlink()
 
     def damage(self, kind: str) -> None:
-        segment = self.random.choice(sorted(self.spool.glob("*.segment")))
+        segment = self.random.choice(self.segments())
         if kind == "missing":
             segment.unlink()
             return

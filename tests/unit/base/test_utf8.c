@@ -84,12 +84,24 @@ static void test_empty_and_nul(void **state) {
   assert_int_equal(ee_utf8_length("\0", 1), 1);
 }
 
+static void test_cut_after_a_whole_character(void **state) {
+  (void)state;
+  static const char text[] = "a\xC3\xA9\xF0\x9F\x98\x80z";
+  static const size_t expected[] = {0, 1, 1, 3, 3, 3, 3, 7, 8, 8};
+  for (size_t most = 0; most < COUNT_OF(expected); most++) {
+    struct ee_str cut = ee_utf8_cut(EE_STR("a\xC3\xA9\xF0\x9F\x98\x80z"), most);
+    assert_int_equal(cut.size, expected[most]);
+    assert_memory_equal(cut.data, text, cut.size);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_three_bytes),
       cmocka_unit_test(test_four_bytes_at_the_edges),
       cmocka_unit_test(test_bad_byte_anywhere),
       cmocka_unit_test(test_empty_and_nul),
+      cmocka_unit_test(test_cut_after_a_whole_character),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -295,6 +295,100 @@ static void other_spellings_of_keys_are_refused(void **state) {
   ee_buf_release(&scratch);
 }
 
+static bool sequence_parses(const char *key) {
+  struct ee_buf scratch;
+  struct ee_sequence_name name;
+  ee_buf_init(&scratch, 2000);
+  bool ok = ee_key_sequence_parse(ee_str_bytes(ee_str(key)), &name, &scratch);
+  ee_buf_release(&scratch);
+  return ok;
+}
+
+static void keys_of_sequences_are_json_and_read_back(void **state) {
+  (void)state;
+  struct ee_buf key, scratch;
+  ee_buf_init(&key, 2000);
+  ee_buf_init(&scratch, 2000);
+  srand(3);
+  for (int i = 0; i < 5000; i++) {
+    char text[129];
+    struct ee_sequence_name name = {.producer = {text, random_name(text)},
+                                    .epoch = i % 7 == 0 ? INT64_MAX - i : i,
+                                    .topic = EE_STR("envelope.admission.v1")};
+    struct ee_sequence_name read;
+    ee_buf_clear(&key);
+    ee_key_sequence(&key, &name);
+    assert_true(ee_key_sequence_parse(ee_buf_bytes(&key), &read, &scratch));
+    assert_true(ee_str_equal(read.producer, name.producer));
+    assert_int_equal(read.epoch, name.epoch);
+    assert_true(ee_str_equal(read.topic, name.topic));
+  }
+  ee_buf_clear(&key);
+  ee_key_sequence(&key, &(struct ee_sequence_name){EE_STR("a:\"b"), 17, EE_STR("t")});
+  assert_text(&key, "[\"s\",\"a:\\\"b\",17,\"t\"]");
+  ee_buf_release(&key);
+  ee_buf_release(&scratch);
+}
+
+static void other_spellings_of_sequences_are_refused(void **state) {
+  (void)state;
+  static const char *const wrong[] = {"",
+                                      "[\"s\"]",
+                                      "[\"s\",\"p\"]",
+                                      "[\"s\",\"p\",1]",
+                                      "[\"s\",\"\",1,\"t\"]",
+                                      "[\"e\",\"p\",1,\"t\"]",
+                                      "[\"s\",\"p\",-1,\"t\"]",
+                                      "[\"s\",\"p\",01,\"t\"]",
+                                      "[\"s\",\"p\",1.0,\"t\"]",
+                                      "[\"s\",\"p\",\"1\",\"t\"]",
+                                      "[\"s\",\"p\",9223372036854775808,\"t\"]",
+                                      "[\"s\",\"p\",1,\"t\",\"u\"]",
+                                      "[\"s\",\"p\",1, \"t\"]",
+                                      "[\"s\",\"p\",1,\"t\"] ",
+                                      "[\"s\",\"\\u0070\",1,\"t\"]",
+                                      "[\"s\",\"p\",1,2]"};
+  for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+    if (sequence_parses(wrong[i])) fail_msg("accepted %s", wrong[i]);
+  }
+  assert_true(sequence_parses("[\"s\",\"p\",9223372036854775807,\"t\"]"));
+  struct ee_buf scratch;
+  struct ee_sequence_name name;
+  ee_buf_init(&scratch, 100);
+  assert_false(ee_key_sequence_parse(ee_bytes(NULL, 0), &name, &scratch));
+  bool failed = true;
+  for (size_t n = 0; failed; n++) {
+    ee_buf_release(&scratch);
+    ee_buf_init(&scratch, 100);
+    ee_chaos_fail_after(n);
+    bool ok = ee_key_sequence_parse(ee_str_bytes(EE_STR("[\"s\",\"p\",1,\"t\"]")), &name, &scratch);
+    failed = ee_chaos_stop();
+    assert_int_equal(ok, !failed);
+  }
+  ee_buf_release(&scratch);
+}
+
+// As long as a name may be, with the longest epoch and topic, a key fits the store.
+static void names_fit_keys(void **state) {
+  (void)state;
+  char text[EE_NAME_JSON_MAX + 1];
+  memset(text, 1, sizeof text);
+  assert_true(ee_name_fits((struct ee_str){text, 64}));
+  assert_false(ee_name_fits((struct ee_str){text, 65}));
+  memset(text, '"', sizeof text);
+  assert_true(ee_name_fits((struct ee_str){text, 192}));
+  assert_false(ee_name_fits((struct ee_str){text, 193}));
+  memset(text, 'x', sizeof text);
+  assert_true(ee_name_fits((struct ee_str){text, EE_NAME_JSON_MAX}));
+  assert_false(ee_name_fits((struct ee_str){text, EE_NAME_JSON_MAX + 1}));
+  struct ee_buf key;
+  ee_buf_init(&key, 448);  // what the store takes
+  ee_key_sequence(&key, &(struct ee_sequence_name){
+                            {text, EE_NAME_JSON_MAX}, INT64_MAX, EE_STR("envelope.annotation.v1")});
+  assert_false(key.failed);
+  ee_buf_release(&key);
+}
+
 static void names_in_keys_are_bounded(void **state) {
   (void)state;
   char text[3000] = "[\"e\",\"";
@@ -374,6 +468,9 @@ int main(void) {
       cmocka_unit_test(json_array_is_compact),
       cmocka_unit_test(keys_are_json_and_read_back),
       cmocka_unit_test(other_spellings_of_keys_are_refused),
+      cmocka_unit_test(keys_of_sequences_are_json_and_read_back),
+      cmocka_unit_test(other_spellings_of_sequences_are_refused),
+      cmocka_unit_test(names_fit_keys),
       cmocka_unit_test(names_in_keys_are_bounded),
       cmocka_unit_test(key_parse_survives_lack_of_memory),
       cmocka_unit_test(violation_ids_are_what_others_compute),

@@ -43,6 +43,7 @@ struct step_double {
   int64_t clocks[PARTITIONS];
   int64_t judge_from;
   const struct ee_policy_version *policy;
+  struct ee_record_number seq, was;
   struct ee_arena arena;        // the step's
   struct ee_arena input_arena;  // the decoded input's
   int fail_at;                  // calls until one fails; 0: none will
@@ -302,12 +303,33 @@ bool step_double_input(struct step_double *d, enum ee_topic topic, int32_t parti
                            .timestamp = timestamp_micros,
                            .record = decoded,
                            .avro = ee_buf_bytes(&encoded),
-                           .policy = d->policy};
+                           .policy = d->policy,
+                           .seq = d->seq,
+                           .was = d->was};
   struct ee_step step = {.owner = d, .partition = partition};
   struct mark mark = begin(d, partition);
   bool done = end(d, mark, d->processor.ops->step(d->processor.self, &step, &input));
   ee_buf_release(&encoded);
   return done;
+}
+
+void step_double_numbers(struct step_double *d, const char *seq, const char *was) {
+  d->seq = d->was = (struct ee_record_number){.number = 0};
+  ee_record_number_parse(ee_str_bytes(ee_str(seq)), &d->seq);
+  ee_record_number_parse(ee_str_bytes(ee_str(was)), &d->was);
+}
+
+bool step_double_refused(struct step_double *d, enum ee_topic topic, int32_t partition,
+                         int64_t offset, int64_t timestamp_micros) {
+  struct ee_input input = {.topic = topic,
+                           .partition = partition,
+                           .offset = offset,
+                           .timestamp = timestamp_micros,
+                           .seq = d->seq,
+                           .was = d->was};
+  struct ee_step step = {.owner = d, .partition = partition};
+  struct mark mark = begin(d, partition);
+  return end(d, mark, d->processor.ops->refused(d->processor.self, &step, &input));
 }
 
 void step_double_policy(struct step_double *d, const struct ee_policy_version *policy) {

@@ -22,6 +22,12 @@ void step_double_free(struct step_double *d);
 // Fails the test when the step returns anything else than its calls gave it cause to.
 bool step_double_input(struct step_double *d, enum ee_topic topic, int32_t partition,
                        int64_t offset, int64_t timestamp_micros, const void *record);
+// The headers `seq` and `was` of the inputs that follow, as they would be written; NULL: none.
+// Borrowed.
+void step_double_numbers(struct step_double *d, const char *seq, const char *was);
+// A record that the runtime has refused. False: as above.
+bool step_double_refused(struct step_double *d, enum ee_topic topic, int32_t partition,
+                         int64_t offset, int64_t timestamp_micros);
 // For processors with a policy: the version handed to the steps that follow.
 void step_double_policy(struct step_double *d, const struct ee_policy_version *policy);
 // Applies a tick: wakes every due key of the partition in order (wake_at, changelog, key)

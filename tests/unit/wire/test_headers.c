@@ -46,6 +46,76 @@ static void traceparents_are_strict(void **state) {
   }
 }
 
+static void assert_number(const char *text, const char *producer, int64_t epoch, int64_t number) {
+  struct ee_record_number read;
+  if (!ee_record_number_parse(ee_str_bytes(ee_str(text)), &read)) fail_msg("refused %s", text);
+  assert_true(ee_str_equal(read.producer, ee_str(producer)));
+  assert_int_equal(read.epoch, epoch);
+  assert_int_equal(read.number, number);
+}
+
+// The producer may have colons: the two numbers are the last.
+static void numbers_are_read_from_the_right(void **state) {
+  (void)state;
+  assert_number("p:1:0", "p", 1, 0);
+  assert_number("p:0:10", "p", 0, 10);
+  assert_number("urn:a:b:1780000000:17", "urn:a:b", 1780000000, 17);
+  assert_number("::1:2", ":", 1, 2);
+  assert_number("p:9223372036854775807:9223372036854775806", "p", INT64_MAX, INT64_MAX - 1);
+}
+
+static void numbers_are_strict(void **state) {
+  (void)state;
+  static const char *const wrong[] = {"",
+                                      ":",
+                                      "::",
+                                      "p",
+                                      "p:1",
+                                      "p:1:",
+                                      "p::1",
+                                      ":1:2",
+                                      "1:2",
+                                      "p:1:-2",
+                                      "p:-1:2",
+                                      "p:+1:2",
+                                      "p:1:02",
+                                      "p:00:2",
+                                      "p:1:2 ",
+                                      "p: 1:2",
+                                      "p:1:2a",
+                                      "p:0x1:2",
+                                      "p:9223372036854775808:0",
+                                      "p:0:9223372036854775807",
+                                      "p:0:99999999999999999999",
+                                      "\xFF:1:2",
+                                      "\xC3:1:2"};
+  struct ee_record_number read = {.number = 77};
+  for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+    if (ee_record_number_parse(ee_str_bytes(ee_str(wrong[i])), &read))
+      fail_msg("accepted %s", wrong[i]);
+  }
+  assert_false(ee_record_number_parse(ee_bytes(NULL, 0), &read));
+  assert_false(ee_record_number_parse(ee_bytes("a\0b:1:2", 7), &read));
+  assert_int_equal(read.number, 77);
+  assert_null(read.producer.data);
+}
+
+static void producers_of_numbers_are_bounded(void **state) {
+  (void)state;
+  char text[140];
+  struct ee_record_number read;
+  for (size_t size = 127; size <= 129; size++) {
+    memset(text, 'p', size);
+    memcpy(text + size, ":1:2", 4);
+    assert_int_equal(ee_record_number_parse(ee_bytes(text, size + 4), &read), size <= 128);
+  }
+  for (size_t size = 64; size <= 65; size++) {  // six bytes each in a key
+    memset(text, 1, size);
+    memcpy(text + size, ":1:2", 4);
+    assert_int_equal(ee_record_number_parse(ee_bytes(text, size + 4), &read), size <= 64);
+  }
+}
+
 static void assert_in(struct ee_bytes traceparent, const char *expected) {
   struct ee_buf out;
   ee_buf_init(&out, 1000);
@@ -176,6 +246,9 @@ static void details_are_bounded_text(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(traceparents_are_strict),
+      cmocka_unit_test(numbers_are_read_from_the_right),
+      cmocka_unit_test(numbers_are_strict),
+      cmocka_unit_test(producers_of_numbers_are_bounded),
       cmocka_unit_test(in_names_where_a_record_came_from),
       cmocka_unit_test(cloudevents_of_each_phase),
       cmocka_unit_test(cloudevents_at_the_edges),
