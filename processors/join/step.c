@@ -3,9 +3,9 @@
 // apply an event or a tick, and writes what has changed.
 #include "contract/record.h"
 #include "join/envelope.h"
-
-#define LIFECYCLE 0  // changelogs
-#define LEFT_OUT 1
+#include "join/numbers.h"
+#include "join/sequence.h"
+#include "join/stored.h"
 
 #define KEY_MAX ((size_t)1024)
 #define VALUE_MAX ((size_t)8 << 20)
@@ -37,28 +37,9 @@ static void begin(struct work *work, const struct ee_join_settings *settings,
 
 // ---- Reading.
 
-// Stored bytes are borrowed until the next call on the step; these stay.
-static bool keep(struct work *work, struct ee_bytes bytes, struct ee_bytes *ret) {
-  struct ee_str kept = ee_arena_str(work->arena, ee_bytes_str(bytes));
-  *ret = ee_str_bytes(kept);
-  return bytes.data == NULL || kept.data != NULL;
-}
-
-static bool get(struct work *work, uint8_t changelog, struct ee_bytes key, struct ee_bytes *ret) {
-  struct ee_bytes stored;
-  return ee_step_get(work->step, changelog, key, &stored) && keep(work, stored, ret);
-}
-
-static bool decode(struct ee_arena *arena, const struct ee_record_type *type, struct ee_bytes bytes,
-                   void *ret) {
-  const struct ee_plan *plan = ee_plan_own(type);
-  return plan != NULL && ee_decode(plan, bytes, arena, ret, NULL);
-}
-
 static bool read_lifecycle(struct work *work) {
-  if (!get(work, LIFECYCLE, ee_str_bytes(work->envelope_id), &work->lifecycle)) return false;
-  return work->lifecycle.data == NULL ||
-         decode(work->arena, &ee_lifecycle_type, work->lifecycle, &work->known);
+  return ee_join_stored(work->step, EE_JOIN_LIFECYCLE, ee_str_bytes(work->envelope_id),
+                        &ee_lifecycle_type, &work->lifecycle, &work->known);
 }
 
 // Something was left out of the record if, and only if, that is a violation it lists.
@@ -66,11 +47,8 @@ static bool read_left_out(struct work *work, struct ee_join_state *ret) {
   *ret = (struct ee_join_state){.envelope = NULL};
   if (!ee_join_found(&work->known.violations, EE_VIOLATION_KIND_TOO_MANY_EVENTS)) return true;
   ee_key_envelope(&work->key, work->envelope_id);
-  if (work->key.failed || !get(work, LEFT_OUT, ee_buf_bytes(&work->key), &work->left_out)) {
-    return false;
-  }
-  return work->left_out.data == NULL ||
-         decode(work->arena, &ee_join_state_type, work->left_out, ret);
+  return !work->key.failed && ee_join_stored(work->step, EE_JOIN_STATE, ee_buf_bytes(&work->key),
+                                             &ee_join_state_type, &work->left_out, ret);
 }
 
 static bool read_all(struct work *work) {
@@ -111,13 +89,14 @@ static bool put_lifecycle(struct work *work, const struct ee_lifecycle *record, 
   if (!woken && ee_bytes_equal(value, work->lifecycle)) return true;
   int64_t wake_at;
   return ee_join_wake_lifecycle(record, work->settings, clock, work->arena, &wake_at) &&
-         ee_step_put(work->step, LIFECYCLE, ee_str_bytes(work->envelope_id), value, wake_at);
+         ee_step_put(work->step, EE_JOIN_LIFECYCLE, ee_str_bytes(work->envelope_id), value,
+                     wake_at);
 }
 
 static bool put_state(struct work *work, struct ee_bytes value, int64_t wake_at) {
   if (work->key.size == 0) ee_key_envelope(&work->key, work->envelope_id);
   return !work->key.failed &&
-         ee_step_put(work->step, LEFT_OUT, ee_buf_bytes(&work->key), value, wake_at);
+         ee_step_put(work->step, EE_JOIN_STATE, ee_buf_bytes(&work->key), value, wake_at);
 }
 
 static bool put_left_out(struct work *work, int64_t clock, bool woken) {
@@ -178,7 +157,8 @@ static bool make_event(struct work *work, const struct ee_input *input, struct e
     struct ee_event_head *copy = ee_arena_alloc(work->arena, type->size);
     if (work->other.failed || copy == NULL) return false;
     memcpy(copy, head, type->size);
-    if (!keep(work, ee_buf_bytes(&work->other), &copy->encoded)) return false;
+    copy->encoded = ee_str_bytes(ee_arena_str(work->arena, ee_buf_view(&work->other)));
+    if (copy->encoded.data == NULL) return false;
     head = copy;
   }
   *ret = (struct ee_join_event){.head = head,
@@ -223,15 +203,22 @@ static bool insert(struct work *work, const struct ee_input *input,
 }
 
 static bool step(void *self, struct ee_step *s, const struct ee_input *input) {
-  if (input->topic >= EE_PHASE_TOPICS) return true;  // producers' reports are not judged yet
+  if (input->topic == EE_TOPIC_PRODUCER) return ee_join_report(self, s, input);
   struct work work;
   begin(&work, self, s);
   work.envelope_id = ((const struct ee_event_head *)input->record)->envelope_id;
   struct ee_join_event event;
-  if (!read_all(&work) || !make_event(&work, input, &event)) return false;
+  if (!ee_join_number(self, s, input) || !read_all(&work) || !make_event(&work, input, &event)) {
+    return false;
+  }
   if (!ee_join_is_stub(&work.known)) return insert(&work, input, &event);
   return find_one(&work, EE_VIOLATION_KIND_AFTER_RETIREMENT, &event.at) &&
          emit_findings(&work, work.known.tenant);
+}
+
+// What is no event is in the log all the same: its number is not missing.
+static bool refused(void *self, struct ee_step *s, const struct ee_input *input) {
+  return ee_join_number(self, s, input);
 }
 
 // ---- A tick.
@@ -269,7 +256,7 @@ static bool apply_tick(struct work *work, const struct ee_tick_view *tick, enum 
 static bool woken_id(struct work *work, uint8_t changelog, struct ee_bytes key) {
   struct ee_str id = ee_bytes_str(key);
   char letter = 'e';
-  if (changelog == LEFT_OUT && !ee_key_parse(key, &letter, &id, &work->other)) return false;
+  if (changelog == EE_JOIN_STATE && !ee_key_parse(key, &letter, &id, &work->other)) return false;
   work->envelope_id = ee_arena_str(work->arena, id);
   ee_buf_clear(&work->other);
   return letter == 'e' && work->envelope_id.data != NULL;
@@ -278,10 +265,13 @@ static bool woken_id(struct work *work, uint8_t changelog, struct ee_bytes key) 
 static bool wake(void *self, struct ee_step *s, const struct ee_tick_view *tick, uint8_t changelog,
                  struct ee_bytes key, struct ee_bytes value) {
   (void)value;  // read again with its counterpart
+  if (changelog == EE_JOIN_STATE && ee_join_is_sequence(key)) {
+    return ee_join_wake_sequence(self, s, tick, key);
+  }
   struct work work;
   begin(&work, self, s);
   return woken_id(&work, changelog, key) && read_all(&work) && work.lifecycle.data != NULL &&
-         apply_tick(&work, tick, changelog == LIFECYCLE ? WOKEN_LIFECYCLE : WOKEN_LEFT_OUT);
+         apply_tick(&work, tick, changelog == EE_JOIN_LIFECYCLE ? WOKEN_LIFECYCLE : WOKEN_LEFT_OUT);
 }
 
 // Where memory is short the next tick looks at it, which can say so.
@@ -290,12 +280,14 @@ static int64_t wake_at(void *self, uint8_t changelog, struct ee_bytes key, const
   (void)key;
   int64_t at = EE_NEVER;
   bool good = true;
-  if (changelog == LIFECYCLE) {
+  if (changelog == EE_JOIN_LIFECYCLE) {
     good = ee_join_wake_lifecycle(record, self, clock, arena, &at);
   } else {
     const struct ee_join_state *state = record;
     if (state->envelope != NULL) {
       good = ee_join_wake_left_out(state->envelope, self, clock, arena, &at);
+    } else if (state->sequence != NULL) {
+      at = ee_sequence_wake_at(state->sequence, ((const struct ee_join_settings *)self)->grace_ms);
     }
   }
   return good ? at : INT64_MIN;
@@ -307,8 +299,8 @@ static const enum ee_topic inputs[] = {
 };
 static const enum ee_topic outputs[] = {EE_TOPIC_VIOLATION};
 static const struct ee_changelog changelogs[] = {
-    [LIFECYCLE] = {.topic = EE_TOPIC_LIFECYCLE, .emitted = true},
-    [LEFT_OUT] = {.topic = EE_TOPIC_JOIN_STATE, .emitted = false},
+    [EE_JOIN_LIFECYCLE] = {.topic = EE_TOPIC_LIFECYCLE, .emitted = true},
+    [EE_JOIN_STATE] = {.topic = EE_TOPIC_JOIN_STATE, .emitted = false},
 };
 static const struct ee_processor_ops ops = {
     .name = "join",
@@ -318,9 +310,11 @@ static const struct ee_processor_ops ops = {
     .output_count = sizeof outputs / sizeof *outputs,
     .changelogs = changelogs,
     .changelog_count = sizeof changelogs / sizeof *changelogs,
-    .state_changelog = LEFT_OUT,
+    .state_changelog = EE_JOIN_STATE,
     .uses_policy = false,
+    .uses_numbers = true,
     .step = step,
+    .refused = refused,
     .wake = wake,
     .wake_at = wake_at,
 };

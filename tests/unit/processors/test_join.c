@@ -411,21 +411,6 @@ static void test_many_admission_conflicts(void **state) {
   world_release(&w);
 }
 
-// ---- The rest.
-
-static void test_other_topics_are_passed_over(void **state) {
-  (void)state;
-  struct world w;
-  world_init(&w);
-  struct ee_producer_report report;
-  ee_record_init(&ee_producer_report_type, &report);
-  report.producer = EE_STR("urn:producer");
-  assert_true(step_double_input(w.d, EE_TOPIC_PRODUCER, PARTITION, 0, NOON, &report));
-  const struct step_output *outputs;
-  assert_int_equal(step_double_outputs(w.d, &outputs), 0);
-  world_release(&w);
-}
-
 // ---- Failures of the runtime.
 
 static void run_story(struct world *w, int fail_at) {
@@ -487,7 +472,6 @@ int main(void) {
       cmocka_unit_test(test_event_id_conflict),
       cmocka_unit_test(test_admission_conflict),
       cmocka_unit_test(test_many_admission_conflicts),
-      cmocka_unit_test(test_other_topics_are_passed_over),
       cmocka_unit_test(test_failed_calls_stop_the_step),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
