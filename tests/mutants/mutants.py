@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deliberate mistakes in the runtime, each of which the simulator or a unit test must find.
+"""Deliberate mistakes, each of which the simulator or a unit test must find.
 
 A mutant replaces `old`, which is in its file exactly once, by `new`.
 """
@@ -204,6 +204,30 @@ MUTANTS = [
         "processors/join/step.c",
         "  if (!ee_joined_below(&work->joined, tick->offsets, work->arena, &below)) return false;\n",
         "  below = work->joined;\n",
+    ),
+    Mutant(
+        "a number that comes too late is not missing",
+        "processors/join/sequence.c",
+        "  if (gap->exposed != NULL && time >= limit(gap, sequence->grace_ms)) return;\n",
+        "  (void)time;\n",
+    ),
+    Mutant(
+        "what is read first shows a number to be missing, not what was appended first",
+        "processors/join/sequence.c",
+        "    if (gap->exposed == NULL || before(at, gap->exposed)) gap->exposed = at;\n",
+        "    if (gap->exposed == NULL) gap->exposed = at;\n",
+    ),
+    Mutant(
+        "holes are judged with no grace for brokers' clocks",
+        "processors/join/sequence.c",
+        "EE_NEVER : ee_join_after(limit(gap, grace_ms), grace_ms);\n",
+        "EE_NEVER : limit(gap, grace_ms);\n",
+    ),
+    Mutant(
+        "the number of a dead letter is missing",
+        PARTITION,
+        "  return rt->ops->refused(rt->processor->self, step, &input);\n",
+        "  return input.record == NULL;\n",
     ),
     Mutant(
         "an audit entry's number is not kept",

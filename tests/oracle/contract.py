@@ -153,9 +153,13 @@ def phase_of(topic: str) -> str | None:
     return name if name in PHASES else None
 
 
-def check_place(record: Record, envelope_id: str, partitions: int) -> None:
-    if len(json.dumps(envelope_id, ensure_ascii=False).encode()) > KEY_JSON_MAX:
+def check_size(name: str) -> None:
+    if len(json.dumps(name, ensure_ascii=False).encode()) > KEY_JSON_MAX:
         raise Refused("oversized")
+
+
+def check_place(record: Record, envelope_id: str, partitions: int) -> None:
+    check_size(envelope_id)
     if record.key != envelope_id.encode():
         raise Refused("key_mismatch")
     if partition_of(record.key, partitions) != record.partition:
@@ -170,6 +174,8 @@ def open_record(writers: Writers, record: Record, partitions: int) -> tuple[dict
     value, data, ours = decode(writers, name, record.value or b"")
     if TOPICS[record.topic]["key"] == "envelope_id":
         check_place(record, value["envelope_id"], partitions)
+    if name == "producer":
+        check_size(value["producer"])
     return value, data, ours
 
 

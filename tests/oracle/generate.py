@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeded traffic for the equivalence tests: what producers write, right and wrong.
 
-`traffic(seed, envelopes)` gives (topic, key, value, partition or None) in the order of production:
-every kind and outcome, duplicates, conflicts, foreign tenants, orphans, events without end,
-receipts, older writers, both framings, and each reason for a dead letter.
+`traffic(seed, envelopes)` gives (topic, key, value, partition or None, headers) in the order of
+production: every kind and outcome, duplicates, conflicts, foreign tenants, orphans, events without
+end, receipts, older writers, both framings, each reason for a dead letter, and producers that number
+their records, lose some, and report.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 
 import fastavro
 from .avro import zigzag
-from .contract import PARSED, SCHEMAS, fingerprint, partition_of
+from .contract import PARSED, PHASES, SCHEMAS, fingerprint, partition_of
 
 TOPIC = "envelope.{}.v1".format
 KINDS = ("deployment", "inference", "pipeline_step", "maintenance_task", "evaluation", "data_movement", "tool_call")
@@ -31,9 +33,10 @@ OLDER = {"admission": ("extensions", "governance"), "finalized": ("measured",), 
 @dataclass
 class Message:
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes
     partition: int | None = None
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 def older_schema(phase: str) -> dict:
@@ -312,7 +315,94 @@ class Generator:
         yield "missing_field", changed(envelope_id="")
 
 
-def traffic(seed: int, envelopes: int, partitions: int) -> list[Message]:
+@dataclass
+class Numbering:
+    """Of one epoch, on one topic and partition."""
+
+    next: int = 0
+    owed: list[int] = field(default_factory=list)  # not acknowledged, ascending: sent again later
+    holes: list[tuple[int, str]] = field(default_factory=list)  # to be declared
+
+    @property
+    def settled(self) -> int:
+        return (self.owed[0] if self.owed else self.next) - 1
+
+
+class Producers:
+    """What they say is so, but for numbers that are lost without a word."""
+
+    def __init__(self, g: Generator, prefix: str) -> None:
+        self.random, self.now, self.prefix, self.partitions = g.random, g.now, prefix, g.partitions
+        began = self.now // SECOND
+        self.epochs = {"urn:test:eu": [began], "p": [began - 60], "old": [1]}  # the newest last
+        self.given: dict[tuple, Numbering] = defaultdict(Numbering)  # by (producer, epoch, topic, partition)
+
+    def lose(self, of: Numbering) -> None:
+        while self.random.random() < 0.03:
+            of.next += 1
+        while self.random.random() < 0.05:
+            of.owed.append(of.next)
+            of.next += 1
+        while self.random.random() < 0.05:
+            of.holes.append((of.next, self.random.choice(["refused", "torn", "disk_full", "sent_again"])))
+            of.next += 1
+
+    def number(self, message: Message) -> None:
+        if self.random.random() < 0.1:
+            return
+        partition = partition_of(message.key, self.partitions) if message.partition is None else message.partition
+        producer = self.random.choice([*self.epochs])
+        epoch = self.epochs[producer][-1]
+        of = self.given[(producer, epoch, message.topic, partition)]
+        self.lose(of)
+        message.headers.append(("seq", f"{producer}:{epoch}:{of.next}".encode()))
+        of.next += 1
+        again = self.random.choice(self.epochs[producer])
+        owed = self.given[(producer, again, message.topic, partition)].owed
+        if owed and self.random.random() < 0.4:
+            n = owed.pop(self.random.randrange(len(owed)))
+            message.headers.append(("was", f"{producer}:{again}:{n}".encode()))
+
+    def report(self, producer: str, epoch: int, partition: int) -> Message:
+        sequences, holes = [], []
+        closing = epoch != self.epochs[producer][-1]
+        for phase in PHASES:
+            of = self.given[(producer, epoch, TOPIC(phase), partition)]
+            at = {"topic": self.prefix + TOPIC(phase), "partition": partition}
+            closing &= not of.owed
+            holes += [{**at, "first": n, "last": n, "reason": reason} for n, reason in of.holes]
+            of.holes.clear()
+            if of.settled >= 0:
+                sequences.append({**at, "number": of.settled})
+        value = {
+            "producer": producer,
+            "epoch": epoch,
+            "occurred_at": self.now,
+            "closing": closing,
+            "sequences": sequences,
+            "holes": holes,
+        }
+        return Message(TOPIC("producer"), None, framed("producer", value), partition)
+
+    def among(self, messages: list[Message]) -> list[Message]:
+        """Numbers them, and puts reports between them."""
+        out = []
+        for message in messages:
+            if message.topic != TOPIC("obligation"):
+                self.number(message)
+            out.append(message)
+            if self.random.random() < 0.03:
+                producer = self.random.choice([*self.epochs])
+                epoch = self.random.choice(self.epochs[producer])
+                out.append(self.report(producer, epoch, self.random.randrange(self.partitions)))
+            if self.random.random() < 0.002:
+                epochs = self.random.choice([*self.epochs.values()])
+                epochs.append(epochs[-1] + 1)
+        return out
+
+
+def traffic(seed: int, envelopes: int, partitions: int, prefix: str = "") -> list[Message]:
+    """prefix: of the topics that reports name."""
     g = Generator(seed, partitions)
     messages: list[Message] = []
     for _ in range(envelopes):
@@ -328,7 +418,7 @@ def traffic(seed: int, envelopes: int, partitions: int) -> list[Message]:
     for _ in range(3):
         messages += [message for _, message in g.malformed()]
     g.random.shuffle(messages)
-    return messages
+    return Producers(g, prefix).among(messages)
 
 
 POLICIES = (

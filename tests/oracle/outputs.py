@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from . import accounting, governance, join
+from . import accounting, governance, join, numbers
 from .avro import Refused
 from .contract import PHASES, TOPICS, Event, Record, Writers, open_event, open_record, phase_of
 
@@ -84,6 +84,7 @@ class Tick:
 class Outputs:
     lifecycle: dict[str, bytes] = field(default_factory=dict)  # by envelope_id
     violations: set[tuple[str, str, str]] = field(default_factory=set)  # id, kind, envelope_id
+    holes: dict[str, tuple] = field(default_factory=dict)  # of producer_hole, by id: as numbers.Hole
     usage: dict[tuple, dict[str, int]] = field(default_factory=dict)  # (envelope, dimension, window)
     totals: dict[tuple, dict[str, int]] = field(default_factory=dict)  # (tenant, window, dimension)
     obligations: dict[str, dict] = field(default_factory=dict)  # by obligation_id
@@ -111,6 +112,7 @@ def final_outputs(settings: Settings, records: Iterable[Record]) -> Outputs:
     out = Outputs()
     events: dict[str, list[Event]] = defaultdict(list)
     receipts: dict[str, list[tuple[Record, dict]]] = defaultdict(list)
+    reports: list[tuple[Record, dict]] = []
     audited: list[Event] = []
     records = by_offset(records)
     ticks = moving_ticks(settings, (r for r in records if TOPICS[r.topic]["value"] == "tick"))
@@ -125,10 +127,16 @@ def final_outputs(settings: Settings, records: Iterable[Record]) -> Outputs:
                 value = open_record(settings.writers, record, settings.partitions)[0]
                 if name == "obligation":
                     receipts[value["envelope_id"]].append((record, value))
+                else:
+                    reports.append((record, value))
         except Refused as refused:
             for processor, inputs in READS.items():
                 if name in inputs:
                     out.dead.add((processor, *record.where, refused.reason))
+    numbered = [r for r in records if phase_of(r.topic)]  # dead letters as well
+    for hole in numbers.holes(settings, numbered, reports, ticks):
+        out.violations.add((hole.id, "producer_hole", hole.producer))
+        out.holes[hole.id] = (hole.value, hole.evidence)
     policies = governance.policy_versions(settings, (r for r in records if TOPICS[r.topic]["value"] == "policy"))
     for envelope_id, held in events.items():
         partition_ticks = ticks.get(held[0].record.partition, [])

@@ -9,7 +9,7 @@ import random
 import fastavro
 import pytest
 
-from oracle import accounting, join
+from oracle import accounting, join, numbers
 from oracle.avro import Refused, write
 from oracle.contract import PARSED, SCHEMAS, Event, Record, Writers, fingerprint, murmur2, open_event, partition_of
 from oracle.generate import OLDER_SCHEMAS, Generator, Message, traffic
@@ -30,10 +30,10 @@ def placed(messages: list[Message]) -> list[Record]:
     ends: dict[tuple[str, int], int] = {}
     out = []
     for i, m in enumerate(messages):
-        partition = partition_of(m.key, PARTITIONS) if m.partition is None else m.partition
+        partition = partition_of(m.key or b"", PARTITIONS) if m.partition is None else m.partition
         offset = ends.get((m.topic, partition), 0)
         ends[(m.topic, partition)] = offset + 1
-        out.append(Record(m.topic, partition, offset, DAY + i, m.key, m.value))
+        out.append(Record(m.topic, partition, offset, DAY + i, m.key, m.value, m.headers))
     return out
 
 
@@ -145,3 +145,53 @@ def test_ticks_judge_what_lies_below_them() -> None:
     orphan_due = at + 500 + s.orphan_grace
     assert kinds([finalized], Tick(orphan_due, topics)) == {"orphan"}
     assert kinds([finalized, admission], Tick(orphan_due, {"envelope.finalized.v1": 1})) == {"orphan"}
+
+
+# ---- Numbers: the grace is 5 s.
+
+
+EPOCH = DAY // 1000
+
+
+def test_numbers_are_read_from_the_right() -> None:
+    assert numbers.number(b"urn:a:b:17:3") == ("urn:a:b", 17, 3)
+    for wrong in (None, b"", b"p:1", b":1:2", b"p:1:02", b"p:-1:2", b"p:1:", b"p:1:9223372036854775807", b"\xff:1:2"):
+        assert numbers.number(wrong) is None, wrong
+
+
+def numbered(offset: int, at: int, seq: int | None = None, was: int | None = None) -> Record:
+    headers = [(name, f"p:{EPOCH}:{n}".encode()) for name, n in (("seq", seq), ("was", was)) if n is not None]
+    return Record("envelope.failed.v1", 0, offset, DAY + at, b"e", b"", headers)
+
+
+def report(offset: int, at: int, settled: int, *holes: tuple[int, int, str]) -> tuple[Record, dict]:
+    place = {"topic": "envelope.failed.v1", "partition": 0}
+    value = {
+        "producer": "p",
+        "epoch": EPOCH,
+        "sequences": [{**place, "number": settled}],
+        "holes": [{**place, "first": first, "last": last, "reason": reason} for first, last, reason in holes],
+    }
+    return Record("envelope.producer.v1", 0, offset, DAY + at, None, b""), value
+
+
+def found(records: list[Record], reports: list[tuple[Record, dict]], clock: int) -> list[tuple]:
+    ticks = {0: [Tick((DAY + clock) * 1000, {})]}
+    return [hole.value[3:] for hole in numbers.holes(settings(), records, reports, ticks)]
+
+
+def test_a_higher_number_shows_lower_ones() -> None:
+    records = [numbered(0, 0, 0), numbered(1, 1000, 4), numbered(2, 5999, 2), numbered(3, 6000, 3)]
+    assert found(records, [], 10_999) == []
+    assert found(records, [], 11_000) == [(1, 1, "undeclared"), (3, 3, "undeclared")]
+
+
+def test_was_shows_nothing() -> None:
+    assert found([numbered(0, 0, None, 4), numbered(1, 0, 0)], [], 60_000) == []
+
+
+def test_reports_show_and_declare() -> None:
+    records = [numbered(0, 0, 0)]
+    said = [report(0, 1000, 6, (2, 3, "torn"), (5, 5, "sent_again")), report(1, 1000, 6, (3, 4, "refused"))]
+    assert found(records, said, 11_000) == [(1, 1, "undeclared"), (2, 3, "torn"), (4, 4, "refused"), (6, 6, "undeclared")]
+    assert found(records, [said[0], report(1, 6000, 6, (4, 4, "late"))], 11_000)[-2:] == [(4, 4, "undeclared"), (6, 6, "undeclared")]

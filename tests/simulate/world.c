@@ -19,6 +19,7 @@
 #include "tests/simulate/errors.h"
 #include "tests/simulate/instance.h"
 #include "tests/simulate/outputs.h"
+#include "tests/simulate/producers.h"
 #include "tools/envelope-traffic/traffic.h"
 
 #define START_MS INT64_C(1780000000000)
@@ -29,9 +30,15 @@
 #define TURNS_TO_CATCH_UP 2000
 #define TURNS_TO_FINISH 20000
 #define HOUR_MS INT64_C(3600000)
-#define TICK_BYTES_MAX ((size_t)1 << 16)
+#define OWN_BYTES_MAX ((size_t)1 << 16)  // of a tick or report
 
 static const char *const slot_names[SLOTS] = {"a", "b", "c"};
+
+// What was sent, to be repeated.
+struct sent {
+  const struct pool_event *event;
+  struct numbered numbered;
+};
 
 struct world {
   const struct plan *plan;
@@ -52,19 +59,67 @@ struct world {
   // Envelopes and how many events of each have been sent.
   const struct pool_envelope *envelopes[EVENTS_MAX];
   size_t sent[EVENTS_MAX];
-  size_t to_send;                                // events, all together
-  const struct pool_event *log[EVENTS_MAX * 4];  // what was sent, to be repeated
+  size_t to_send;  // events, all together
+  struct sent log[EVENTS_MAX * 4];
   size_t log_count;
+  struct producers producers;
   size_t policies_sent;
 };
 
 // ---- Events.
 
+static bool append_output(struct world *w, const struct ee_output *output, struct ee_err *err) {
+  return ee_cluster_append(w->cluster, output, -1) >= 0 ||
+         ee_err_set(err, "the simulated log is full");
+}
+
 static bool append(struct world *w, enum ee_topic topic, int32_t partition, struct ee_bytes key,
                    struct ee_bytes value, struct ee_err *err) {
   struct ee_output output = {.tp = {topic, partition}, .key = key, .value = value};
-  return ee_cluster_append(w->cluster, &output, -1) >= 0 ||
-         ee_err_set(err, "the simulated log is full");
+  return append_output(w, &output, err);
+}
+
+// A record in the format of its topic.
+static bool append_own(struct world *w, struct ee_tp tp, struct ee_bytes avro, struct ee_err *err) {
+  struct ee_bytes prefix;
+  struct ee_buf value;
+  if (ee_codec_prefix(w->codec, tp.topic, 0, &prefix, err) != EE_CODEC_READY) return false;
+  ee_buf_init(&value, OWN_BYTES_MAX);
+  ee_buf_append(&value, prefix.data, prefix.size);
+  ee_buf_append(&value, avro.data, avro.size);
+  bool good = append(w, tp.topic, tp.partition, ee_bytes(NULL, 0), ee_buf_bytes(&value), err);
+  ee_buf_release(&value);
+  return good;
+}
+
+static bool append_event(struct world *w, const struct pool_event *event, int32_t partition,
+                         struct ee_bytes value, const struct numbered *numbered,
+                         struct ee_err *err) {
+  struct ee_header headers[2];
+  struct ee_output output = {.tp = {event->topic, partition},
+                             .key = event->key,
+                             .value = value,
+                             .headers = headers,
+                             .header_count = numbered_headers(numbered, headers)};
+  return append_output(w, &output, err);
+}
+
+// The number of a record in the partition where it will lie.
+static void number(struct world *w, const struct pool_event *event, int32_t partition,
+                   struct numbered *ret) {
+  struct ee_output output = {.tp = {event->topic, partition}, .key = event->key};
+  struct ee_tp tp = {event->topic, ee_log_partition(w->cluster, &output)};
+  producers_number(&w->producers, tp, ret);
+}
+
+static bool append_report(struct world *w, struct ee_err *err) {
+  struct ee_tp tp = {EE_TOPIC_PRODUCER, (int32_t)random_below(&w->random, w->plan->partitions)};
+  struct ee_buf avro;
+  ee_buf_init(&avro, OWN_BYTES_MAX);
+  producers_report(&w->producers, tp.partition, &avro);
+  bool good = append_own(w, tp, ee_buf_bytes(&avro), err);
+  ee_buf_release(&avro);
+  return good;
 }
 
 // Cut short, with a byte too much, or in the wrong partition: each a dead letter.
@@ -85,7 +140,9 @@ static bool append_broken(struct world *w, const struct pool_event *event, struc
     default:
       partition = (int32_t)random_below(&w->random, w->plan->partitions);
   }
-  return append(w, event->topic, partition, event->key, value, err);
+  struct numbered numbered;
+  number(w, event, partition, &numbered);
+  return append_event(w, event, partition, value, &numbered, err);
 }
 
 static bool send_next(struct world *w, struct ee_err *err) {
@@ -93,13 +150,16 @@ static bool send_next(struct world *w, struct ee_err *err) {
   while (w->sent[at] == w->envelopes[at]->count)
     at = (at + 1) % w->plan->envelopes;
   const struct pool_event *event = &w->envelopes[at]->events[w->sent[at]++];
+  struct sent *sent = &w->log[w->log_count++];
   w->to_send--;
-  w->log[w->log_count++] = event;
-  if (!append(w, event->topic, -1, event->key, event->value, err)) return false;
+  sent->event = event;
+  number(w, event, -1, &sent->numbered);
+  if (!append_event(w, event, -1, event->value, &sent->numbered, err)) return false;
   if (w->plan->retires) return true;
   if (random_chance(&w->random, 100)) {
-    event = w->log[random_below(&w->random, (int64_t)w->log_count)];
-    if (!append(w, event->topic, -1, event->key, event->value, err)) return false;
+    sent = &w->log[random_below(&w->random, (int64_t)w->log_count)];
+    event = sent->event;
+    if (!append_event(w, event, -1, event->value, &sent->numbered, err)) return false;
   }
   return !random_chance(&w->random, 60) || append_broken(w, event, err);
 }
@@ -113,6 +173,7 @@ static bool send_due(struct world *w, struct ee_err *err) {
   for (; due > 0; due--) {
     if (!send_next(w, err)) return false;
   }
+  if (random_chance(&w->random, 80) && !append_report(w, err)) return false;
   if (w->policies_sent < w->pool->policy_count && random_chance(&w->random, 8)) {
     const struct pool_event *policy = &w->pool->policies[w->policies_sent++];
     return append(w, EE_TOPIC_POLICY, 0, policy->key, policy->value, err);
@@ -150,8 +211,7 @@ static bool append_tick(struct world *w, int32_t partition, struct ee_err *err) 
   struct ee_long_entry entries[EE_TOPIC_OBLIGATION + 1];
   const struct ee_message *last = tick_back(w, partition, 1);
   struct ee_tick tick;
-  struct ee_buf value;
-  struct ee_bytes prefix;
+  struct ee_buf avro;
   ee_record_init(&ee_tick_type, &tick);
   if (last != NULL) {
     tick.as_of = (struct ee_opt_long){true, last->timestamp_ms * EE_MICROS_PER_MS};
@@ -163,12 +223,10 @@ static bool append_tick(struct world *w, int32_t partition, struct ee_err *err) 
   }
   tick.offsets.entries = entries;
   tick.offsets.count = EE_TOPIC_OBLIGATION + 1;
-  if (ee_codec_prefix(w->codec, EE_TOPIC_TICK, 0, &prefix, err) != EE_CODEC_READY) return false;
-  ee_buf_init(&value, TICK_BYTES_MAX);
-  ee_buf_append(&value, prefix.data, prefix.size);
-  ee_encode(&ee_tick_type, &tick, &value);
-  bool good = append(w, EE_TOPIC_TICK, partition, ee_bytes(NULL, 0), ee_buf_bytes(&value), err);
-  ee_buf_release(&value);
+  ee_buf_init(&avro, OWN_BYTES_MAX);
+  ee_encode(&ee_tick_type, &tick, &avro);
+  bool good = append_own(w, (struct ee_tp){EE_TOPIC_TICK, partition}, ee_buf_bytes(&avro), err);
+  ee_buf_release(&avro);
   return good;
 }
 
@@ -528,6 +586,7 @@ static bool open_world(struct world *w, struct ee_err *err) {
   if (!ee_cluster_new("", w->plan->partitions, MEMORY_MAX, &w->cluster, err)) return false;
   ee_cluster_set_time(w->cluster, START_MS);
   w->cluster->holds_markers = true;
+  producers_init(&w->producers, &w->random, START_MS);
   if (!settle_settings(w, err)) return false;
   for (int processor = 0; processor < PROCESSORS; processor++) {
     for (int slot = 0; slot < SLOTS; slot++)
@@ -637,7 +696,10 @@ static bool copy_log(struct ee_cluster *from, struct ee_cluster *to, struct ee_t
                      struct ee_err *err) {
   int64_t offset = 0;
   for (const struct ee_message *m; (m = ee_cluster_next(from, tp, &offset)) != NULL;) {
-    if (!ee_cluster_load(to, tp, m->offset, m->timestamp_ms, m->key, m->value, NULL, 0, err)) {
+    size_t count;
+    const struct ee_header *headers = ee_cluster_headers(m, &count);
+    if (!ee_cluster_load(to, tp, m->offset, m->timestamp_ms, m->key, m->value, headers, count,
+                         err)) {
       return false;
     }
   }

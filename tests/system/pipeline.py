@@ -96,6 +96,8 @@ class Pipeline:
             out.lifecycle[r.key.decode()] = body(r.value)
         for _, v in self.values("envelope.violation.v1"):
             out.violations.add((v["violation_id"], v["kind"], v["envelope_id"]))
+            if v["hole"] is not None:
+                out.holes[v["violation_id"]] = self._hole(v)
         for r, v in self.values("envelope.governance.v1"):
             assert r.key == v["envelope_id"].encode()
             out.obligations[v["obligation_id"]] = {n: x for n, x in v.items() if n not in ("obligation_id", "evidence")}
@@ -106,6 +108,13 @@ class Pipeline:
             topic = h["dl_topic"].removeprefix(self.settings.prefix)
             out.dead.add((h["dl_processor"], topic, int(h["dl_partition"]), int(h["dl_offset"]), h["dl_reason"]))
         return out
+
+    def _hole(self, violation: dict) -> tuple:
+        hole = violation["hole"]
+        assert not hole["coarse"], "there are not that many"
+        value = tuple(hole[n] for n in ("epoch", "topic", "partition", "first", "last", "reason"))
+        evidence = tuple((e["topic"].removeprefix(self.settings.prefix), e["offset"]) for e in violation["evidence"])
+        return value, evidence
 
     def _usage(self, out: Outputs) -> None:
         sums: dict[tuple, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -191,6 +200,7 @@ def differences(found: Outputs, expected: Outputs) -> list[str]:
                 out.append(f"{what} {key}:" + contrast(left.get(key), right.get(key)))
 
     compare("lifecycle", found.lifecycle, expected.lifecycle)
+    compare("hole", found.holes, expected.holes)
     compare("usage", found.usage, expected.usage)
     compare("total", found.totals, expected.totals)
     compare("obligation", found.obligations, expected.obligations)

@@ -33,6 +33,7 @@ SEED = int(os.environ.get("ENVELOPE_TEST_SEED", "20260508"))
 MS = 1000
 SMALL_FETCHES = ["-X", "max.partition.fetch.bytes=1000", "-X", "queued.min.messages=1"]
 ADMISSION = "envelope.admission.v1"
+PRODUCER = "envelope.producer.v1"
 
 
 
@@ -58,11 +59,14 @@ class Day:
 
 
 def write(pipeline: Pipeline, messages: list[Message]) -> None:
+    """Reports last: what they settle is in the logs before them."""
     prefix = pipeline.settings.prefix
-    produce(
-        pipeline.bootstrap,
-        (Written(prefix + m.topic, m.key, m.value, partition=-1 if m.partition is None else m.partition) for m in messages),
-    )
+    for reports in (False, True):
+        some = [m for m in messages if (m.topic == PRODUCER) == reports]
+        records = (
+            Written(prefix + m.topic, m.key, m.value, m.headers, -1 if m.partition is None else m.partition) for m in some
+        )
+        produce(pipeline.bootstrap, records)
 
 
 def pass_time(ms: int) -> None:
@@ -124,7 +128,7 @@ def module_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Progra
 def day(module_programs: Programs, kafka: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Day:
     directory = tmp_path_factory.mktemp("day")
     pipeline = make_pipeline(module_programs, kafka, directory, "day")
-    messages = traffic(SEED, ENVELOPES, PARTITIONS)
+    messages = traffic(SEED, ENVELOPES, PARTITIONS, pipeline.settings.prefix)
     write_day(pipeline, messages, directory)
     admissions = records_of(pipeline, ADMISSION)
     pipeline.drain("first")
@@ -145,7 +149,9 @@ def test_the_oracle_agrees(day: Day) -> None:
     }  # fmt: skip
     assert {kind for _, kind, _ in day.expected.violations} == {
         "admission_conflict", "event_id_conflict", "tenant_mismatch", "orphan", "deadline_missed", "too_many_events",
+        "producer_hole",
     }  # fmt: skip
+    assert {value[-1] for value, _ in day.expected.holes.values()} == {"undeclared", "refused", "torn", "disk_full"}
     assert {x["policy_version"] for x in day.expected.obligations.values()} == {0, 1, 2}
     assert {x["state"] for x in day.expected.obligations.values()} == {"due", "applied", "failed", "waived"}
     assert {x["overdue"] for x in day.expected.obligations.values()} == {True, False}
@@ -300,8 +306,9 @@ def comparable(outputs: Outputs) -> dict[str, dict]:
 
 def test_permuted_production(day: Day, module_programs: Programs, kafka: Cluster, tmp_path: Path) -> None:
     pipeline = make_pipeline(module_programs, kafka, tmp_path, "permuted")
-    order = sorted(range(len(day.messages)), key=lambda i: hashlib.sha256(f"{SEED} {i}".encode()).digest())
-    permuted = [day.messages[i] for i in order]
+    events = [m for m in day.messages if m.topic != PRODUCER]  # a report before its records would be a lie
+    order = sorted(range(len(events)), key=lambda i: hashlib.sha256(f"{SEED} {i}".encode()).digest())
+    permuted = [events[i] for i in order]
     again = [m for i, m in enumerate(permuted) if i % 7 == 0 and m.topic != ADMISSION]
     write_day(pipeline, permuted + again, tmp_path)
     running = [pipeline.start(p, f"live-{p}", "one") for p in PROCESSORS]  # and these write ticks

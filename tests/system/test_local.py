@@ -435,6 +435,24 @@ def test_ticks_of_a_load_decide_as_they_did(local: Local) -> None:
     assert "the input ends before offsets that one of its ticks speaks of" in cut and '"end"' in cut
 
 
+def test_holes_in_the_numbers_of_a_load(local: Local) -> None:
+    """What is no event has a number too."""
+    p, at = java_partition(b"k", 12), NOON // 1000
+    junk = [loaded("failed", p, n, at, "k", b"junk") for n in range(4)]
+    for record, number in zip(junk, (0, 1, 5, 7), strict=True):
+        value = f"urn:p:{at // 1000}:{number}"
+        as64 = {"base64": base64.b64encode(value.encode()).decode()}
+        record["headers"] = [["seq", value if number % 2 else as64], ["other", None]]
+    offsets = {"envelope.failed.v1": 4}
+    ticks = [
+        loaded("tick", p, n, at, "", single_object("tick", {"as_of": as_of, "offsets": offsets}))
+        for n, as_of in enumerate((None, NOON + 10 * 1_000_000))
+    ]
+    local.run(as_lines(*junk, *ticks), "--load", "--out", local.out)
+    holes = [r["value"]["hole"] for r in records(local.out, "violation")]
+    assert [(h["first"], h["last"], h["reason"]) for h in holes] == [(2, 4, "undeclared"), (6, 6, "undeclared")]
+
+
 def test_a_prefix_is_that_of_the_records(local: Local) -> None:
     record = loaded("failed", java_partition(b"k", 12), 0, 1, "k", b"\0junk")
     record["topic"] = "dev." + record["topic"]
@@ -462,6 +480,9 @@ def test_a_prefix_is_that_of_the_records(local: Local) -> None:
         ({"topic": "envelope.failed.v1", "partition": 3, "end": "9"}, "end: "),
         ({**loaded("failed", 3, 8, 1, "k", b""), "value": 7}, "value: "),
         ({**loaded("failed", 3, 8, 1, "k", b""), "key": ["k"]}, "key: "),
+        ({**loaded("failed", 3, 8, 1, "k", b""), "headers": {}}, "headers: not a list"),
+        ({**loaded("failed", 3, 8, 1, "k", b""), "headers": [["seq"]]}, "headers: not a list of [name, value]"),
+        ({**loaded("failed", 3, 8, 1, "k", b""), "headers": [["seq", 7]]}, "headers: "),
         (json.dumps(event("admission")), "topic: a text is missing"),
         ("x" * ((16 << 20) + 1), "16777216 bytes"),
     ],

@@ -33,6 +33,8 @@ struct loaded {
   struct ee_tp tp;
   int64_t offset, timestamp_ms;
   struct ee_bytes key, value;
+  struct ee_header *headers;
+  size_t header_count;
 };
 
 // Only what processors read: what they derive is made anew.
@@ -72,6 +74,27 @@ static bool read_number(const json_t *line, const char *name, int64_t *ret, stru
          ee_err_set(err, "%s: a number from 0 up is missing", name);
 }
 
+// A list of [name, value]; may be left out. A value is read as key and value are.
+static bool read_headers(struct local *local, const json_t *json, struct loaded *ret,
+                         struct ee_err *err) {
+  ret->headers = NULL;
+  ret->header_count = 0;
+  if (json == NULL) return true;
+  if (!json_is_array(json)) return ee_err_set(err, "headers: not a list");
+  ret->headers = ee_arena_zero(&local->arena, json_array_size(json), sizeof *ret->headers);
+  if (ret->headers == NULL) return ee_err_set(err, "headers: no memory");
+  for (size_t i = 0; i < json_array_size(json); i++) {
+    const json_t *pair = json_array_get(json, i), *name = json_array_get(pair, 0);
+    struct ee_header *header = &ret->headers[ret->header_count++];
+    if (json_array_size(pair) != 2 || !json_is_string(name)) {
+      return ee_err_set(err, "headers: not a list of [name, value]");
+    }
+    header->name = (struct ee_str){json_string_value(name), json_string_length(name)};
+    if (!read_bytes(local, json_array_get(pair, 1), "headers", &header->value, err)) return false;
+  }
+  return true;
+}
+
 static bool read_record(struct local *local, const json_t *line, struct loaded *ret,
                         struct ee_err *err) {
   if (!read_topic(local, json_object_get(line, "topic"), &ret->tp.topic, err) ||
@@ -79,13 +102,18 @@ static bool read_record(struct local *local, const json_t *line, struct loaded *
     return false;
   }
   return read_bytes(local, json_object_get(line, "key"), "key", &ret->key, err) &&
-         read_bytes(local, json_object_get(line, "value"), "value", &ret->value, err);
+         read_bytes(local, json_object_get(line, "value"), "value", &ret->value, err) &&
+         read_headers(local, json_object_get(line, "headers"), ret, err);
 }
 
 bool local_append_raw(struct local *local, const json_t *line, struct ee_err *err) {
   struct loaded record;
   if (!read_record(local, line, &record, err)) return false;
-  struct ee_output output = {.tp = record.tp, .key = record.key, .value = record.value};
+  struct ee_output output = {.tp = record.tp,
+                             .key = record.key,
+                             .value = record.value,
+                             .headers = record.headers,
+                             .header_count = record.header_count};
   if (record.tp.partition < 0 && record.key.data == NULL) {
     return ee_err_set(err, "partition: missing, and there is no key that would name it");
   }
@@ -110,7 +138,7 @@ static bool load_record(struct local *local, const json_t *line, struct ee_err *
     ee_cluster_set_time(local->cluster, record.timestamp_ms);
   }
   return ee_cluster_load(local->cluster, record.tp, record.offset, record.timestamp_ms, record.key,
-                         record.value, NULL, 0, err);
+                         record.value, record.headers, record.header_count, err);
 }
 
 static bool load_line(struct local *local, struct ee_str line, struct ee_err *err) {
