@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Microseconds a step of the join takes, over a store that is a plain table in memory: the
-// three events of an ordinary envelope, and the parts of the last one. Rounds of all
-// envelopes, the median of each. Input is decoded beforehand, as the runtime hands it over.
+// three events of an ordinary envelope, with and without producers' numbers, and the parts of
+// the last one. Rounds of all envelopes, the median of each. Input is decoded beforehand, as the
+// runtime hands it over.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -14,14 +15,16 @@
 #define ROUNDS 101
 #define PHASES 3  // admission, resolved, finalized
 #define SLOTS 4096
+#define KEY_MAX 128
 #define VALUE_MAX 8192
 #define APPENDED INT64_C(1762948800000000)
 
 enum part { DECODE, READ, INSERT, DERIVE, ENCODE, PARTS };
 
 struct slot {
-  struct ee_str key;
-  size_t size;  // of the value; 0: none
+  size_t key_size;  // 0: free
+  size_t size;      // of the value; 0: none
+  uint8_t key[KEY_MAX];
   uint8_t value[VALUE_MAX];
 };
 
@@ -37,16 +40,16 @@ struct bench {
   char ids[ENVELOPES][40];
   struct ee_arena inputs;  // decoded ones
   struct ee_input input[PHASES][ENVELOPES];
-  double whole[PHASES][ROUNDS];
+  double whole[2][PHASES][ROUNDS];  // without numbers, with numbers
   double parts[PARTS][ROUNDS];
 };
 
-// ---- The step's side: one table of lifecycle records; the key must outlive it.
+// ---- The step's side: one table of lifecycle records and of sequences.
 
 static struct slot *slot_of(struct ee_step *step, struct ee_bytes key) {
   size_t at = ee_hash(key.data, key.size) % SLOTS;
-  while (step->slots[at].key.data != NULL &&
-         !ee_bytes_equal(ee_str_bytes(step->slots[at].key), key)) {
+  while (step->slots[at].key_size > 0 &&
+         !ee_bytes_equal(ee_bytes(step->slots[at].key, step->slots[at].key_size), key)) {
     at = (at + 1) % SLOTS;
   }
   return &step->slots[at];
@@ -79,9 +82,10 @@ bool ee_step_put(struct ee_step *step, uint8_t changelog, struct ee_bytes key,
   (void)changelog;
   (void)wake_at;
   struct slot *slot = slot_of(step, key);
-  if (value.size > VALUE_MAX) return false;
-  slot->key = ee_bytes_str(key);
+  if (value.size > VALUE_MAX || key.size > KEY_MAX) return false;
+  slot->key_size = key.size;
   slot->size = value.size;
+  memcpy(slot->key, key.data, key.size);
   memcpy(slot->value, value.data, value.size);
   return true;
 }
@@ -224,15 +228,30 @@ static bool run_parts(struct bench *b, enum part last, struct ee_buf *out, doubl
   return true;
 }
 
-static bool run_round(struct bench *b, size_t round, struct ee_buf *out) {
-  memset(b->step.slots, 0, SLOTS * sizeof *b->step.slots);
+// One producer numbers all, or nobody does.
+static void set_numbers(struct bench *b, bool numbered) {
+  static const struct ee_record_number none = {.number = 0};
   for (int phase = 0; phase < PHASES; phase++) {
-    if (phase == EE_PHASE_FINALIZED) {
-      for (enum part part = 0; part < PARTS; part++) {
+    for (size_t i = 0; i < ENVELOPES; i++) {
+      b->input[phase][i].seq = none;
+      if (!numbered) continue;
+      b->input[phase][i].seq = (struct ee_record_number){
+          EE_STR("https://serving.example.com/instances/7"), 1762948800, (int64_t)i};
+    }
+  }
+}
+
+static bool run_round(struct bench *b, size_t round, struct ee_buf *out) {
+  for (int numbered = 0; numbered < 2; numbered++) {
+    memset(b->step.slots, 0, SLOTS * sizeof *b->step.slots);
+    set_numbers(b, numbered == 1);
+    for (int phase = 0; phase < PHASES; phase++) {
+      for (enum part part = 0; numbered == 0 && phase == EE_PHASE_FINALIZED && part < PARTS;
+           part++) {
         if (!run_parts(b, part, out, &b->parts[part][round])) return false;
       }
+      if (!run_steps(b, phase, &b->whole[numbered][phase][round])) return false;
     }
-    if (!run_steps(b, phase, &b->whole[phase][round])) return false;
   }
   return true;
 }
@@ -251,9 +270,10 @@ static void print(struct bench *b) {
   static const char *const parts[PARTS] = {"decode the record", "read candidates", "insert",
                                            "choose and derive", "encode"};
   struct slot *slot = slot_of(&b->step, ee_str_bytes(ee_str(b->ids[0])));
-  printf("%-28s %10s\n", "join step", "us");
+  printf("%-28s %10s %10s\n", "join step", "us", "numbered");
   for (int phase = 0; phase < PHASES; phase++) {
-    printf("%-28s %10.2f\n", ee_phase_name((enum ee_phase)phase), median(b->whole[phase]));
+    printf("%-28s %10.2f %10.2f\n", ee_phase_name((enum ee_phase)phase), median(b->whole[0][phase]),
+           median(b->whole[1][phase]));
   }
   printf("parts of the last, whose record has %zu bytes\n", slot->size);
   double before = 0;
@@ -262,7 +282,7 @@ static void print(struct bench *b) {
     printf("  %-26s %10.2f\n", parts[part], with - before);
     before = with;
   }
-  printf("  %-26s %10.2f\n", "get, copy, compare, put", median(b->whole[PHASES - 1]) - before);
+  printf("  %-26s %10.2f\n", "get, copy, compare, put", median(b->whole[0][PHASES - 1]) - before);
 }
 
 static bool set_up(struct bench *b) {
