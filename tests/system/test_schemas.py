@@ -15,6 +15,7 @@ from cache import HERE
 from programs import Programs, Result
 
 ROOT = HERE.parents[1]
+NEXT = 1 + max(int(version.name) for version in (ROOT / "schemas/history").iterdir())
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -81,8 +82,8 @@ def test_the_history_is_kept(tree: Tree) -> None:
 )
 def test_an_incompatible_change_is_refused_with_its_place(tree: Tree, file: str, change: Change, place: str) -> None:
     # As if that had been the first version, and what the program was built from the change.
-    (tree.schemas / "history/2").mkdir()
-    shutil.copy(tree.schemas / file, tree.schemas / "history/2")
+    (tree.schemas / f"history/{NEXT}").mkdir()
+    shutil.copy(tree.schemas / file, tree.schemas / f"history/{NEXT}")
     tree.change(f"history/1/{file}", change)
     (line,) = tree.said()
     assert f"INCOMPATIBLE with {tree.schemas}/history/1/{file}: " in line and place in line
@@ -92,7 +93,7 @@ def test_a_change_without_its_entry_is_noticed(tree: Tree) -> None:
     new = {"name": "cost_centre", "type": ["null", "string"], "doc": "Who pays.", "default": None}
     tree.change("admission.avsc", lambda s: s["fields"].append(new))
     (line,) = tree.said()
-    entry = tree.schemas / "history/2/admission.avsc"
+    entry = tree.schemas / f"history/{NEXT}/admission.avsc"
     assert line.startswith(f"{tree.schemas}/admission.avsc: is not what {tree.schemas}/history/1/admission.avsc says")
     assert f"copy it to {entry}" in line
 
@@ -100,7 +101,7 @@ def test_a_change_without_its_entry_is_noticed(tree: Tree) -> None:
     shutil.copy(tree.schemas / "admission.avsc", entry)
     assert tree.check(0).stderr == b""
     # Of ten versions the tenth is the newest, and only of what is in it.
-    shutil.copytree(tree.schemas / "history/2", tree.schemas / "history/10")
+    shutil.copytree(entry.parent, tree.schemas / "history/10")
     shutil.copy(tree.schemas / "history/1/admission.avsc", entry)
     assert tree.check(0).stderr == b""
 
@@ -121,5 +122,5 @@ def test_a_record_comes_with_a_history_and_does_not_go(tree: Tree) -> None:
     (tree.schemas / "novelty.avsc").write_text('{"type": "record", "name": "Novelty", "fields": []}')
     (tree.schemas / "tick.avsc").unlink()
     new, gone = tree.said()
-    assert new == f"{tree.schemas}/novelty.avsc: has no history; copy it to {tree.schemas}/history/2/novelty.avsc"
+    assert new == f"{tree.schemas}/novelty.avsc: has no history; copy it to {tree.schemas}/history/{NEXT}/novelty.avsc"
     assert gone.startswith(f"{tree.schemas}/history/1/tick.avsc: there is no {tree.schemas}/tick.avsc any more")
