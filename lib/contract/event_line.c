@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a line of JSON to the record of its phase.
+// From a line of JSON to the record of its phase, and back.
 #include "contract/event_line.h"
 
 #include "contract/canonical.h"
 #include "contract/json.h"
 
+#define RECEIPT "receipt"
 #define TRACESTATE_MAX 512  // bytes, as W3C Trace Context asks to be kept at least
 
 static bool parse(struct ee_str line, json_t **ret, struct ee_line_fault *fault) {
@@ -37,10 +38,10 @@ static bool find_type(const json_t *json, struct ee_event_line *line, struct ee_
     return ee_fault_set(fault, EE_REASON_missing_field, 0, "phase: is missing or not a text");
   }
   int phase = ee_phase_find(name);
-  if (phase < 0 && !ee_str_equal(name, EE_STR("receipt"))) {
+  if (phase < 0 && !ee_str_equal(name, ee_str(RECEIPT))) {
     return ee_fault_set(fault, EE_REASON_bad_enum, 0,
                         "phase: \"%.*s\" is none of admission, resolved, finalized, failed, "
-                        "released, annotation, receipt",
+                        "released, annotation, " RECEIPT,
                         name.size > 64 ? 64 : (int)name.size, name.data);
   }
   line->topic = phase < 0 ? EE_TOPIC_OBLIGATION : (enum ee_topic)phase;
@@ -131,14 +132,16 @@ static void add_text(struct ee_buf *out, const char *name, struct ee_str text) {
   ee_buf_json_string(out, text);
 }
 
-void ee_event_line_write(enum ee_topic topic, const void *record, struct ee_str traceparent,
+// The record's opening brace makes way for what stands before it.
+bool ee_event_line_write(enum ee_topic topic, const void *record, struct ee_str traceparent,
                          struct ee_str tracestate, struct ee_buf *out) {
   bool is_event = topic < EE_PHASE_TOPICS;
-  ee_buf_printf(out, "{\"phase\":\"%s\"",
-                is_event ? ee_phase_name((enum ee_phase)topic) : "receipt");
+  if (!is_event && topic != EE_TOPIC_OBLIGATION) return false;
+  ee_buf_printf(out, "{\"phase\":\"%s\"", is_event ? ee_phase_name((enum ee_phase)topic) : RECEIPT);
   add_text(out, "traceparent", traceparent);
   add_text(out, "tracestate", tracestate);
   size_t at = out->size;
   ee_json_write(ee_topics[topic].value, record, NULL, out);
-  if (!out->failed) out->data[at] = ',';  // the record's own brace
+  if (!out->failed) out->data[at] = ',';
+  return true;
 }

@@ -47,9 +47,10 @@ bool ee_event_line_read(struct ee_str line, const struct ee_line_defaults *defau
                         struct ee_arena *arena, struct ee_event_line *ret,
                         struct ee_line_fault *fault);
 
-// The way back: appends the line of an event or receipt, without a newline, as the above reads it.
-// traceparent and tracestate may be absent. Ask out->failed.
-void ee_event_line_write(enum ee_topic topic, const void *record, struct ee_str traceparent,
+// Appends the line of a record that is the topic's, which ee_event_line_read reads as the same
+// record; without a newline. traceparent and tracestate may be absent. False: the topic has no such
+// lines. Ask out->failed.
+bool ee_event_line_write(enum ee_topic topic, const void *record, struct ee_str traceparent,
                          struct ee_str tracestate, struct ee_buf *out);
 
 #endif

@@ -93,11 +93,11 @@ static uint64_t *expected_of(const struct ee_past_epoch *epoch, uint8_t topic, i
 }
 
 // The hole of a topic's partition that is not below `from` and begins first; NULL: there is none.
-static const struct ee_hole *next_hole(const struct ee_numbers *numbers, uint8_t topic,
-                                       int32_t partition, uint64_t from) {
-  const struct ee_hole *best = NULL;
+static const struct ee_numbers_hole *next_hole(const struct ee_numbers *numbers, uint8_t topic,
+                                               int32_t partition, uint64_t from) {
+  const struct ee_numbers_hole *best = NULL;
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    const struct ee_hole *hole = &numbers->holes[i];
+    const struct ee_numbers_hole *hole = &numbers->holes[i];
     if (hole->reason == EE_HOLE_NONE || hole->topic != topic || hole->partition != partition ||
         hole->last < from) {
       continue;
@@ -113,7 +113,7 @@ static void miss(struct ee_past *past, struct ee_past_epoch *epoch, uint8_t topi
                  int32_t partition, uint64_t from, uint64_t to) {
   struct ee_numbers *numbers = &epoch->numbers;
   while (from < to) {
-    const struct ee_hole *hole = next_hole(numbers, topic, partition, from);
+    const struct ee_numbers_hole *hole = next_hole(numbers, topic, partition, from);
     uint64_t until = hole == NULL || hole->first > to ? to : hole->first;
     uint64_t next = hole == NULL || hole->first > to ? to : hole->last + 1;
     if (until > from) {

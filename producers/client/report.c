@@ -50,7 +50,7 @@ static uint64_t reach(const struct ee_reporter *reporter, size_t i) {
 
 static bool any_hole(const struct ee_reporter *reporter, int32_t partition) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    const struct ee_hole *hole = &reporter->numbers->holes[i];
+    const struct ee_numbers_hole *hole = &reporter->numbers->holes[i];
     if (hole->reason != EE_HOLE_NONE && hole->partition == partition) return true;
   }
   return false;
@@ -101,7 +101,7 @@ static void add_hole(struct ee_producer_report *report, struct ee_str topic, int
 static void add_holes(struct ee_reporter *reporter, int32_t partition, const struct ee_str *topics,
                       struct ee_producer_report *report) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    const struct ee_hole *hole = &reporter->numbers->holes[i];
+    const struct ee_numbers_hole *hole = &reporter->numbers->holes[i];
     if (hole->reason == EE_HOLE_NONE || hole->partition != partition) continue;
     if (report->holes.count == EE_REPORT_HOLES_MAX) return;
     add_hole(report, topics[hole->topic], partition, hole->first, hole->last,
@@ -141,7 +141,7 @@ bool ee_reporter_make(struct ee_reporter *reporter, int32_t partition,
 // A hole that has grown since is another one.
 static void settle_holes(struct ee_reporter *reporter, int32_t partition, bool written) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    struct ee_hole *hole = &reporter->numbers->holes[i];
+    struct ee_numbers_hole *hole = &reporter->numbers->holes[i];
     if (reporter->telling_holes[i] == 0 || hole->partition != partition) continue;
     if (written && hole->crc == reporter->telling_holes[i]) ee_numbers_clear_hole(hole);
     reporter->telling_holes[i] = 0;

@@ -31,7 +31,7 @@ struct head {
   uint8_t zero[24];
 };
 static_assert(sizeof(struct head) == 64 && sizeof(struct ee_numbers_count) == 64 &&
-                  sizeof(struct ee_hole) == 32,
+                  sizeof(struct ee_numbers_hole) == 32,
               "as on disk");
 
 const char *ee_hole_reason_name(enum ee_hole_reason reason) {
@@ -58,16 +58,16 @@ static uint32_t head_crc(const struct head *head) {
   return ee_crc32c(crc, (const uint8_t *)head + after, sizeof *head - after);
 }
 
-static uint32_t hole_crc(const struct ee_numbers *numbers, const struct ee_hole *hole) {
+static uint32_t hole_crc(const struct ee_numbers *numbers, const struct ee_numbers_hole *hole) {
   uint32_t crc = ee_crc32c(0, numbers->bytes, sizeof(struct head));
-  crc = ee_crc32c(crc, hole, offsetof(struct ee_hole, crc));
+  crc = ee_crc32c(crc, hole, offsetof(struct ee_numbers_hole, crc));
   return crc == 0 ? 1 : crc;
 }
 
 static size_t size_for(int32_t partitions) {
   return sizeof(struct head) +
          (size_t)partitions * EE_NUMBERS_TOPICS * sizeof(struct ee_numbers_count) +
-         EE_NUMBERS_HOLES_MAX * sizeof(struct ee_hole);
+         EE_NUMBERS_HOLES_MAX * sizeof(struct ee_numbers_hole);
 }
 
 // bytes: of size_for(partitions).
@@ -81,7 +81,7 @@ static void set_parts(struct ee_numbers *numbers, uint8_t *bytes, uint32_t epoch
                                  .partitions = partitions,
                                  .counts = (struct ee_numbers_count *)(void *)at};
   at += counts * sizeof *numbers->counts;
-  numbers->holes = (struct ee_hole *)(void *)at;
+  numbers->holes = (struct ee_numbers_hole *)(void *)at;
 }
 
 // ---- Making.
@@ -205,7 +205,7 @@ static bool read_head(int fd, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch
 }
 
 // A hole is written before the counts that it moves.
-static void mend_by_hole(struct ee_numbers *numbers, const struct ee_hole *hole) {
+static void mend_by_hole(struct ee_numbers *numbers, const struct ee_numbers_hole *hole) {
   struct ee_numbers_count *at = ee_numbers_at(numbers, hole->topic, hole->partition);
   if (hole->last < at->next) return;
   uint64_t first = hole->first > at->next ? hole->first : at->next;
@@ -227,7 +227,7 @@ static void mend(struct ee_numbers *numbers) {
     if (at->declared > atomic_load(&at->dropped)) at->declared = atomic_load(&at->dropped);
   }
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    struct ee_hole *hole = &numbers->holes[i];
+    struct ee_numbers_hole *hole = &numbers->holes[i];
     bool sound = hole->crc == hole_crc(numbers, hole) && hole->topic < EE_NUMBERS_TOPICS &&
                  hole->partition >= 0 && hole->partition < numbers->partitions &&
                  hole->first <= hole->last && hole->last < INT64_MAX;
@@ -339,9 +339,10 @@ struct ee_numbers_count *ee_numbers_at(const struct ee_numbers *numbers, uint8_t
   return &numbers->counts[(size_t)topic * (size_t)numbers->partitions + (size_t)partition];
 }
 
-static struct ee_hole *find_before(const struct ee_numbers *numbers, const struct ee_hole *hole) {
+static struct ee_numbers_hole *find_before(const struct ee_numbers *numbers,
+                                           const struct ee_numbers_hole *hole) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    struct ee_hole *other = &numbers->holes[i];
+    struct ee_numbers_hole *other = &numbers->holes[i];
     if (other->reason == hole->reason && other->topic == hole->topic &&
         other->partition == hole->partition && other->last + 1 == hole->first) {
       return other;
@@ -350,7 +351,7 @@ static struct ee_hole *find_before(const struct ee_numbers *numbers, const struc
   return NULL;
 }
 
-static struct ee_hole *find_free(const struct ee_numbers *numbers) {
+static struct ee_numbers_hole *find_free(const struct ee_numbers *numbers) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
     if (numbers->holes[i].reason == EE_HOLE_NONE) return &numbers->holes[i];
   }
@@ -361,13 +362,13 @@ static struct ee_hole *find_free(const struct ee_numbers *numbers) {
 // same.
 bool ee_numbers_add_hole(struct ee_numbers *numbers, uint8_t topic, int32_t partition,
                          uint64_t first, uint64_t last, enum ee_hole_reason reason) {
-  struct ee_hole hole = {.first = first,
-                         .last = last,
-                         .partition = partition,
-                         .topic = topic,
-                         .reason = (uint8_t)reason};
-  struct ee_hole *before = find_before(numbers, &hole);
-  struct ee_hole *at = find_free(numbers);
+  struct ee_numbers_hole hole = {.first = first,
+                                 .last = last,
+                                 .partition = partition,
+                                 .topic = topic,
+                                 .reason = (uint8_t)reason};
+  struct ee_numbers_hole *before = find_before(numbers, &hole);
+  struct ee_numbers_hole *at = find_free(numbers);
   if (at == NULL) return false;
   if (before != NULL) hole.first = before->first;
   hole.crc = hole_crc(numbers, &hole);
@@ -376,8 +377,8 @@ bool ee_numbers_add_hole(struct ee_numbers *numbers, uint8_t topic, int32_t part
   return true;
 }
 
-void ee_numbers_clear_hole(struct ee_hole *hole) {
-  *hole = (struct ee_hole){.reason = EE_HOLE_NONE};
+void ee_numbers_clear_hole(struct ee_numbers_hole *hole) {
+  *hole = (struct ee_numbers_hole){.reason = EE_HOLE_NONE};
 }
 
 void ee_numbers_declare_dropped(struct ee_numbers *numbers) {
@@ -401,7 +402,7 @@ void ee_numbers_pass_holes(struct ee_numbers *numbers) {
   for (bool moved = true; moved;) {
     moved = false;
     for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-      const struct ee_hole *hole = &numbers->holes[i];
+      const struct ee_numbers_hole *hole = &numbers->holes[i];
       if (hole->reason == EE_HOLE_NONE) continue;
       struct ee_numbers_count *at = ee_numbers_at(numbers, hole->topic, hole->partition);
       if (at->acked < hole->first || at->acked > hole->last) continue;

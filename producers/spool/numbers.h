@@ -33,7 +33,7 @@ enum ee_hole_reason {
 };
 const char *ee_hole_reason_name(enum ee_hole_reason reason);
 
-struct ee_hole {
+struct ee_numbers_hole {
   uint64_t first, last;
   int32_t partition;
   uint8_t topic;
@@ -48,7 +48,7 @@ struct ee_numbers {
   uint32_t epoch;
   int32_t partitions;
   struct ee_numbers_count *counts;  // by topic, then partition
-  struct ee_hole *holes;            // EE_NUMBERS_HOLES_MAX; reason EE_HOLE_NONE: free
+  struct ee_numbers_hole *holes;    // EE_NUMBERS_HOLES_MAX; reason EE_HOLE_NONE: free
 };
 
 // Makes the file, zeroed, out of the spare one if it can, and another spare. *ret_stored false: the
@@ -79,7 +79,7 @@ struct ee_numbers_count *ee_numbers_at(const struct ee_numbers *numbers, uint8_t
 // Notes a hole, joined with one that ends before it. False: there is no room for more.
 bool ee_numbers_add_hole(struct ee_numbers *numbers, uint8_t topic, int32_t partition,
                          uint64_t first, uint64_t last, enum ee_hole_reason reason);
-void ee_numbers_clear_hole(struct ee_hole *hole);
+void ee_numbers_clear_hole(struct ee_numbers_hole *hole);
 // Gives numbers to what was dropped, as holes; of one epoch, as far as there is room for holes.
 void ee_numbers_declare_dropped(struct ee_numbers *numbers);
 // Moves acked over the holes that it stands before.

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "contract/catalogue.h"
-#include "contract/json.h"
+#include "contract/event_line.h"
 #include "tools/envelope-traffic/traffic.h"
 
 #define LINE_BYTES_MAX ((size_t)1 << 20)
@@ -47,19 +46,11 @@ static char *text_of(struct ee_buf *buf) {
   return text;
 }
 
-void lines_add_event(struct lines *lines, const char *phase, const struct ee_record_type *type,
-                     const void *record, int64_t sent_at) {
-  struct ee_buf json, line;
-  ee_buf_init(&json, LINE_BYTES_MAX);
+void lines_add_event(struct lines *lines, enum ee_topic topic, const void *record,
+                     int64_t sent_at) {
+  struct ee_buf line;
   ee_buf_init(&line, LINE_BYTES_MAX);
-  ee_json_write(type, record, NULL, &json);
-  ee_buf_printf(&line, "{\"phase\":\"%s\",", phase);
-  if (json.failed || json.size < 2) {
-    line.failed = true;
-  } else {
-    ee_buf_append(&line, json.data + 1, json.size - 1);
-  }
-  ee_buf_release(&json);
+  ee_event_line_write(topic, record, (struct ee_str){0}, (struct ee_str){0}, &line);
   add(lines, text_of(&line), sent_at);
 }
 

@@ -105,16 +105,16 @@ static void admit(struct story *story, struct ee_resources *asked, struct ee_lon
   }
   ask(story, &record.requested, amount);
   *asked = record.requested;
-  lines_add_event(story->lines, "admission", &ee_admission_type, &record, story->at);
+  lines_add_event(story->lines, EE_TOPIC_ADMISSION, &record, story->at);
   if (random_chance(story->random, 15)) {  // sent again
-    lines_add_event(story->lines, "admission", &ee_admission_type, &record, story->at + SECOND);
+    lines_add_event(story->lines, EE_TOPIC_ADMISSION, &record, story->at + SECOND);
   }
   if (random_chance(story->random, 8)) {  // somebody rewrites the ask
     char other[EE_UUID_SIZE];
     make_id(story->random, story->at, other);
     record.event_id = ee_str(other);
     record.requested.cpu_millis = number(99000);
-    lines_add_event(story->lines, "admission", &ee_admission_type, &record, story->at + 2 * SECOND);
+    lines_add_event(story->lines, EE_TOPIC_ADMISSION, &record, story->at + 2 * SECOND);
   }
 }
 
@@ -137,7 +137,7 @@ static void grant(struct story *story, const struct ee_resources *asked, int64_t
   record.resolution.routing = EE_STR("least-loaded");
   // One in a hundred arrives minutes late.
   int64_t late = random_chance(story->random, 10) ? 300 * SECOND : 0;
-  lines_add_event(story->lines, "resolved", &ee_resolved_type, &record, at + late);
+  lines_add_event(story->lines, EE_TOPIC_RESOLVED, &record, at + late);
 }
 
 static void fail(struct story *story, const char *stage, int64_t at) {
@@ -149,7 +149,7 @@ static void fail(struct story *story, const char *stage, int64_t at) {
   record.code =
       random_chance(story->random, 500) ? EE_STR("quota_exceeded") : EE_STR("image_pull_backoff");
   record.reason = EE_STR("see the backend's log");
-  lines_add_event(story->lines, "failed", &ee_failed_type, &record, at);
+  lines_add_event(story->lines, EE_TOPIC_FAILED, &record, at);
 }
 
 static void measure(struct story *story, const struct ee_resources *asked,
@@ -170,9 +170,9 @@ static void finish(struct story *story, const struct ee_resources *asked, int64_
   snprintf(runtime_id, sizeof runtime_id, "runtime-%d", (int)random_below(story->random, 1000000));
   record.runtime_id = ee_str(runtime_id);
   measure(story, asked, &record.measured, &used);
-  lines_add_event(story->lines, "finalized", &ee_finalized_type, &record, at);
+  lines_add_event(story->lines, EE_TOPIC_FINALIZED, &record, at);
   if (random_chance(story->random, 15)) {  // sent again
-    lines_add_event(story->lines, "finalized", &ee_finalized_type, &record, at + SECOND);
+    lines_add_event(story->lines, EE_TOPIC_FINALIZED, &record, at + SECOND);
   }
 }
 
@@ -182,7 +182,7 @@ static void release(struct story *story, int64_t at) {
   ee_record_init(&ee_released_type, &record);
   head(story, &record, at, event_id);
   record.reason = EE_STR("no longer wanted");
-  lines_add_event(story->lines, "released", &ee_released_type, &record, at);
+  lines_add_event(story->lines, EE_TOPIC_RELEASED, &record, at);
 }
 
 static void annotate(struct story *story, int64_t at) {
@@ -193,7 +193,7 @@ static void annotate(struct story *story, int64_t at) {
   head(story, &record, at, event_id);
   record.annotations.entries = &entry;
   record.annotations.count = 1;
-  lines_add_event(story->lines, "annotation", &ee_annotation_type, &record, at);
+  lines_add_event(story->lines, EE_TOPIC_ANNOTATION, &record, at);
 }
 
 static void end(struct story *story, const struct ee_resources *asked, int64_t granted_at) {

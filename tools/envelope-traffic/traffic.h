@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "contract/catalogue.h"
 #include "records.h"
 
 struct traffic_settings {
@@ -42,9 +43,8 @@ struct lines {
   bool failed;  // no memory
 };
 
-// Adds {"phase": name, ...} for an event.
-void lines_add_event(struct lines *lines, const char *phase, const struct ee_record_type *type,
-                     const void *record, int64_t sent_at);
+// Adds the line of an event of a phase's topic.
+void lines_add_event(struct lines *lines, enum ee_topic topic, const void *record, int64_t sent_at);
 // Adds a record on the admission topic as it is. partition -1: by key.
 void lines_add_raw(struct lines *lines, struct ee_str key, struct ee_bytes value, int partition,
                    int64_t sent_at);

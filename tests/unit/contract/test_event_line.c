@@ -17,6 +17,9 @@
   "\"execution\":{\"kind\":\"inference\",\"service\":\"s\",\"operation\":\"o\","            \
   "\"target\":\"t\"},\"requested\":{\"gpu_count\":2}"
 #define ADMISSION "{\"phase\":\"admission\"," COMMON REST "}"
+#define RECEIPT                                                                  \
+  "{\"phase\":\"receipt\",\"obligation_id\":\"o\",\"envelope_id\":\"e\"," COMMON \
+  ",\"state\":\"applied\",\"actor\":\"a\"}"
 #define FAILED "{\"phase\":\"failed\"," COMMON ",\"stage\":\"x\",\"reason\":\"r\""
 
 static const struct ee_line_defaults defaults = {.envelope_id = EE_STR_INIT("made-envelope"),
@@ -256,6 +259,34 @@ static void lines_go_there_and_back(void **state) {
   ee_buf_release(&out);
 }
 
+// What is written is read as the same record; a topic without such lines has none.
+static void lines_are_written_as_they_are_read(void **state) {
+  static const char *const lines[] = {ADMISSION, FAILED ",\"envelope_id\":\"e\"}", RECEIPT};
+  struct ee_buf out;
+  (void)state;
+  ee_buf_init(&out, EE_LINE_MAX);
+  for (size_t i = 0; i < COUNT_OF(lines); i++) {
+    struct ee_event_line line = read_line(lines[i]);
+    ee_buf_clear(&out);
+    assert_true(ee_event_line_write(line.topic, line.record, (struct ee_str){0}, (struct ee_str){0},
+                                    &out) &&
+                !out.failed);
+    ee_buf_byte(&out, 0);
+    struct ee_event_line again = read_line((const char *)out.data);
+    assert_int_equal(again.topic, line.topic);
+    assert_true(ee_equal(line.type, line.record, again.record, NULL));
+  }
+  struct ee_event_line line = read_line(ADMISSION);
+  ee_buf_release(&out);
+  ee_buf_init(&out, 20);
+  assert_true(
+      ee_event_line_write(line.topic, line.record, (struct ee_str){0}, (struct ee_str){0}, &out) &&
+      out.over_limit);
+  assert_false(ee_event_line_write(EE_TOPIC_TICK, line.record, (struct ee_str){0},
+                                   (struct ee_str){0}, &out));
+  ee_buf_release(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_admission_gets_what_it_leaves_out),
@@ -271,6 +302,7 @@ int main(void) {
       cmocka_unit_test(bounds_hold),
       cmocka_unit_test(a_full_arena_is_a_refusal),
       cmocka_unit_test(memory_that_is_out_is_a_refusal),
+      cmocka_unit_test(lines_are_written_as_they_are_read),
   };
   return cmocka_run_group_tests_name("contract/event_line", tests, set_up, tear_down);
 }
