@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define READ_SIZE ((size_t)65536)
@@ -140,10 +141,14 @@ static bool held_by_other(int fd, const char *path, struct ee_err *err) {
   return ee_err_set(err, "%s: process %s holds the lock", path, text);
 }
 
+static bool lock_path(const char *directory, char out[PATH_MAX]) {
+  int length = snprintf(out, PATH_MAX, "%s/lock", directory);
+  return length > 0 && length < PATH_MAX;
+}
+
 bool ee_dir_lock(const char *directory, int *ret_fd, struct ee_err *err) {
   char path[PATH_MAX];
-  int length = snprintf(path, sizeof path, "%s/lock", directory);
-  if (length < 0 || (size_t)length >= sizeof path) {
+  if (!lock_path(directory, path)) {
     return ee_err_set(err, "%s: %s", directory, strerror(ENAMETOOLONG));
   }
   int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -158,7 +163,7 @@ bool ee_dir_lock(const char *directory, int *ret_fd, struct ee_err *err) {
     return false;
   }
   char pid[16];
-  length = snprintf(pid, sizeof pid, "%ld", (long)getpid());
+  int length = snprintf(pid, sizeof pid, "%ld", (long)getpid());
   if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)length, 0) != length) {
     ee_err_set(err, "%s: %s", path, strerror(errno));
     close(fd);
@@ -166,4 +171,26 @@ bool ee_dir_lock(const char *directory, int *ret_fd, struct ee_err *err) {
   }
   *ret_fd = fd;
   return true;
+}
+
+// A line of a lock that is held: "1: FLOCK  ADVISORY  WRITE 4711 fe:00:9979926 0 EOF".
+static long holder_of(const char *line, const struct stat *file) {
+  long pid;
+  unsigned int high, low;
+  unsigned long inode;
+  if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %x:%x:%lu", &pid, &high, &low, &inode) != 4) return 0;
+  bool same = inode == file->st_ino && makedev(high, low) == file->st_dev;
+  return same ? pid : 0;
+}
+
+long ee_dir_lock_holder(const char *directory) {
+  char path[PATH_MAX], line[256];
+  struct stat file;
+  long pid = 0;
+  if (!lock_path(directory, path) || lstat(path, &file) != 0) return 0;
+  FILE *locks = fopen("/proc/locks", "re");
+  while (locks != NULL && pid == 0 && fgets(line, sizeof line, locks) != NULL)
+    pid = holder_of(line, &file);
+  if (locks != NULL) fclose(locks);
+  return pid;
 }

@@ -19,5 +19,8 @@ bool ee_dir_make(const char *path, struct ee_err *err);
 // The error names the process that holds it. Returns the descriptor in ret_fd; closing
 // it, or the end of the process, gives the lock back.
 bool ee_dir_lock(const char *directory, int *ret_fd, struct ee_err *err);
+// The process that holds that lock, or 0: none is seen to. Takes no lock and changes nothing: the
+// system's list (/proc/locks) tells, which leaves out processes of other containers.
+long ee_dir_lock_holder(const char *directory);
 
 #endif

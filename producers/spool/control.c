@@ -16,6 +16,7 @@
 
 #define SECTOR ((size_t)512)
 #define SIZE (3 * SECTOR)
+#define READS 8  // of a file whose sectors another process may both have been writing
 
 static const char magic[8] = "EESPCTL";
 
@@ -34,6 +35,10 @@ static_assert(sizeof(struct head) <= SECTOR && sizeof(struct slot) == 32, "as de
 static uint32_t head_crc(const struct head *head) {
   uint32_t crc = ee_crc32c(0, head, offsetof(struct head, crc));
   return ee_crc32c(crc, head->id, sizeof head->id);
+}
+
+static bool head_sound(const struct head *head) {
+  return head->version == EE_SPOOL_VERSION && head->crc == head_crc(head);
 }
 
 static uint32_t slot_crc(const uint8_t id[EE_SPOOL_ID_SIZE], const struct slot *slot) {
@@ -83,9 +88,7 @@ static enum ee_spool_control_result read_all(struct ee_spool_control *control, c
     return EE_SPOOL_CONTROL_NEWER;
   }
   memcpy(control->id, head.id, sizeof control->id);
-  if (head.version == EE_SPOOL_VERSION && head.crc == head_crc(&head) && read_slots(control)) {
-    return EE_SPOOL_CONTROL_OPEN;
-  }
+  if (head_sound(&head) && read_slots(control)) return EE_SPOOL_CONTROL_OPEN;
   ee_err_set(err, "%s: it is damaged", path);
   return EE_SPOOL_CONTROL_DAMAGED;
 }
@@ -138,6 +141,66 @@ enum ee_spool_control_result ee_spool_control_open(const char *directory,
   }
   return result;
 }
+
+// ---- Reading without a hand in it.
+
+static enum ee_spool_control_result copy(int fd, const char *path, uint8_t out[SIZE],
+                                         struct ee_err *err) {
+  struct stat found;
+  bool regular = fstat(fd, &found) == 0 && S_ISREG(found.st_mode);
+  ssize_t size = regular ? pread(fd, out, SIZE, 0) : 0;
+  if (size < 0) {
+    ee_err_set(err, "%s: %s", path, strerror(errno));
+    return EE_SPOOL_CONTROL_FAILED;
+  }
+  if (size == (ssize_t)SIZE && found.st_size == (off_t)SIZE) return EE_SPOOL_CONTROL_OPEN;
+  ee_err_set(err, "%s: not of a control file's size", path);
+  return EE_SPOOL_CONTROL_DAMAGED;
+}
+
+static enum ee_spool_control_result copy_file(const char *path, uint8_t out[SIZE],
+                                              struct ee_err *err) {
+  int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) {
+    int error = errno;
+    ee_err_set(err, "%s: %s", path, error == ELOOP ? "a link, not a file" : strerror(error));
+    if (error == ELOOP) return EE_SPOOL_CONTROL_DAMAGED;
+    return error == ENOENT ? EE_SPOOL_CONTROL_MISSING : EE_SPOOL_CONTROL_FAILED;
+  }
+  enum ee_spool_control_result result = copy(fd, path, out, err);
+  close(fd);
+  return result;
+}
+
+static enum ee_spool_control_result read_copy(const char *path, struct ee_spool_control *ret,
+                                              bool *ret_id, struct ee_err *err) {
+  uint8_t bytes[SIZE];
+  struct ee_spool_control control = {.bytes = bytes};
+  struct head head;
+  enum ee_spool_control_result result = copy_file(path, bytes, err);
+  if (result != EE_SPOOL_CONTROL_OPEN) return result;
+  memcpy(&head, bytes, sizeof head);
+  *ret_id = memcmp(head.magic, magic, sizeof magic) == 0 && head_sound(&head);
+  result = read_all(&control, path, err);
+  control.bytes = NULL;
+  *ret = control;
+  return result;
+}
+
+enum ee_spool_control_result ee_spool_control_read(const char *directory,
+                                                   struct ee_spool_control *ret, bool *ret_id,
+                                                   struct ee_err *err) {
+  char path[PATH_MAX];
+  enum ee_spool_control_result result = EE_SPOOL_CONTROL_DAMAGED;
+  *ret = (struct ee_spool_control){.bytes = NULL};
+  *ret_id = false;
+  if (!path_of(directory, path, err)) return EE_SPOOL_CONTROL_FAILED;
+  for (int i = 0; i < READS && result == EE_SPOOL_CONTROL_DAMAGED; i++)
+    result = read_copy(path, ret, ret_id, err);
+  return result;
+}
+
+// ---- Making and changing.
 
 bool ee_spool_control_make(const char *directory, const uint8_t id[EE_SPOOL_ID_SIZE],
                            const struct ee_spool_progress *progress, struct ee_err *err) {

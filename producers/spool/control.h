@@ -30,9 +30,16 @@ enum ee_spool_control_result {
   EE_SPOOL_CONTROL_FAILED,   // the system refuses
 };
 
-// Both may block on the disk. Making one replaces what is there, as a whole.
+// All of these may block on the disk. Making one replaces what is there, as a whole.
 enum ee_spool_control_result ee_spool_control_open(const char *directory,
                                                    struct ee_spool_control *ret,
+                                                   struct ee_err *err);
+// Reads what it says and changes nothing, also while another process has it open: a copy that
+// caught that one writing is read again. ret->bytes is NULL: there is nothing to close. *ret_id:
+// ret->id is sound, which it may be where the rest is damaged; ret->progress only when OPEN. What
+// is no file is DAMAGED here.
+enum ee_spool_control_result ee_spool_control_read(const char *directory,
+                                                   struct ee_spool_control *ret, bool *ret_id,
                                                    struct ee_err *err);
 bool ee_spool_control_make(const char *directory, const uint8_t id[EE_SPOOL_ID_SIZE],
                            const struct ee_spool_progress *progress, struct ee_err *err);

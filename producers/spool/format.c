@@ -171,3 +171,8 @@ bool ee_spool_record_numbering(const uint8_t *at, uint32_t salt, uint64_t offset
       .number = head.number, .epoch = head.epoch, .partition = head.partition};
   return true;
 }
+
+bool ee_spool_record_unnumbered(const uint8_t *at) {
+  static const uint8_t zeros[EE_SPOOL_UNIT - NUMBERING_AT];
+  return memcmp(at + NUMBERING_AT, zeros, sizeof zeros) == 0;
+}

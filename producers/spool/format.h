@@ -89,5 +89,7 @@ enum ee_spool_record ee_spool_record_read(struct ee_bytes segment, uint32_t salt
 // False: the record at the offset was not numbered, or that is damaged.
 bool ee_spool_record_numbering(const uint8_t *at, uint32_t salt, uint64_t offset,
                                struct ee_spool_numbering *ret);
+// Nobody has written a numbering there.
+bool ee_spool_record_unnumbered(const uint8_t *at);
 
 #endif

@@ -14,19 +14,18 @@
 
 #include "base/array.h"
 
-#define NAME_SIZE 32
 #define DIGITS 16
 #define UNFINISHED "unfinished.segment"
 
-static void name_of(uint64_t number, char out[NAME_SIZE]) {
-  snprintf(out, NAME_SIZE, "%016" PRIx64 ".segment", number);
+void ee_spool_segment_name(uint64_t number, char out[EE_SPOOL_NAME_SIZE]) {
+  snprintf(out, EE_SPOOL_NAME_SIZE, "%016" PRIx64 ".segment", number);
 }
 
 // False: the name is not a segment's.
 static bool number_of(const char *name, uint64_t *ret) {
-  char again[NAME_SIZE];
+  char again[EE_SPOOL_NAME_SIZE];
   *ret = strtoull(name, NULL, 16);
-  name_of(*ret, again);
+  ee_spool_segment_name(*ret, again);
   return strcmp(name, again) == 0;
 }
 
@@ -68,9 +67,9 @@ static int create(int directory, int fd, const struct ee_spool_segment *segment,
 
 bool ee_spool_segment_create(int directory, const struct ee_spool_segment *segment,
                              struct ee_spool_map *ret, bool *ret_full, struct ee_err *err) {
-  char name[NAME_SIZE];
+  char name[EE_SPOOL_NAME_SIZE];
   uint8_t *bytes = NULL;
-  name_of(segment->number, name);
+  ee_spool_segment_name(segment->number, name);
   *ret_full = false;
   int fd = openat(directory, UNFINISHED, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
   int error = fd < 0 ? errno : create(directory, fd, segment, name, &bytes);
@@ -131,10 +130,10 @@ static enum ee_spool_map_result map_found(int fd, const char *name, struct ee_sp
 enum ee_spool_map_result ee_spool_segment_map(int directory, const uint8_t id[EE_SPOOL_ID_SIZE],
                                               uint64_t number, struct ee_spool_map *ret,
                                               struct ee_err *err) {
-  char name[NAME_SIZE];
+  char name[EE_SPOOL_NAME_SIZE];
   struct ee_spool_map map = {.number = number};
   struct ee_spool_segment segment;
-  name_of(number, name);
+  ee_spool_segment_name(number, name);
   int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) {
     int error = errno;
@@ -155,11 +154,11 @@ enum ee_spool_map_result ee_spool_segment_map(int directory, const uint8_t id[EE
 }
 
 bool ee_spool_segment_id(int directory, uint64_t number, uint8_t ret[EE_SPOOL_ID_SIZE]) {
-  char name[NAME_SIZE];
+  char name[EE_SPOOL_NAME_SIZE];
   uint8_t head[EE_SPOOL_UNIT];
   struct ee_spool_segment segment;
-  name_of(number, name);
-  int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  ee_spool_segment_name(number, name);
+  int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return false;
   ssize_t size = pread(fd, head, sizeof head, 0);
   close(fd);
@@ -187,8 +186,8 @@ bool ee_spool_segment_sync(int directory, uint64_t number, struct ee_err *err) {
 }
 
 bool ee_spool_segment_remove(int directory, uint64_t number, struct ee_err *err) {
-  char name[NAME_SIZE];
-  name_of(number, name);
+  char name[EE_SPOOL_NAME_SIZE];
+  ee_spool_segment_name(number, name);
   if (unlinkat(directory, name, 0) == 0 || errno == ENOENT) return true;
   return ee_err_set(err, "%s: %s", name, strerror(errno));
 }
@@ -216,9 +215,14 @@ static int read_names(DIR *stream, uint64_t **numbers, size_t *count) {
 }
 
 bool ee_spool_segment_list(int directory, uint64_t **ret, size_t *ret_count, struct ee_err *err) {
+  unlinkat(directory, UNFINISHED, 0);
+  return ee_spool_segment_numbers(directory, ret, ret_count, err);
+}
+
+bool ee_spool_segment_numbers(int directory, uint64_t **ret, size_t *ret_count,
+                              struct ee_err *err) {
   uint64_t *numbers = NULL;
   size_t count = 0;
-  unlinkat(directory, UNFINISHED, 0);
   int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *stream = fd < 0 ? NULL : fdopendir(fd);
   int error = stream == NULL ? errno : read_names(stream, &numbers, &count);

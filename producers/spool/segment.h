@@ -7,6 +7,10 @@
 #include "base/err.h"
 #include "spool/format.h"
 
+#define EE_SPOOL_NAME_SIZE 32  // of a segment's file, with its NUL
+
+void ee_spool_segment_name(uint64_t number, char out[EE_SPOOL_NAME_SIZE]);
+
 // A segment's bytes in memory, shared with its file. Whoever has it unmaps it.
 struct ee_spool_map {
   uint8_t *bytes;
@@ -43,5 +47,7 @@ bool ee_spool_segment_remove(int directory, uint64_t number, struct ee_err *err)
 // Numbers of the segment files in a directory, ascending, whatever is in them. *ret: NULL when
 // there are none; else the caller frees it. What a creation cut short left behind is removed.
 bool ee_spool_segment_list(int directory, uint64_t **ret, size_t *ret_count, struct ee_err *err);
+// The same, and nothing is removed.
+bool ee_spool_segment_numbers(int directory, uint64_t **ret, size_t *ret_count, struct ee_err *err);
 
 #endif

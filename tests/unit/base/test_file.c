@@ -195,6 +195,7 @@ static void test_lock_ends_with_its_process(void **state) {
   char byte = 0;
   assert_int_equal(pipe(ready), 0);
   assert_int_equal(pipe(end), 0);
+  assert_int_equal(ee_dir_lock_holder(place->directory), 0);
   pid_t child = fork();
   if (child == 0) {
     bool ok = ee_dir_lock(place->directory, &fd, &err) && write(ready[1], "", 1) == 1;
@@ -206,15 +207,33 @@ static void test_lock_ends_with_its_process(void **state) {
   snprintf(holder, sizeof holder, "process %ld holds", (long)child);
   assert_false(ee_dir_lock(place->directory, &fd, &err));
   assert_non_null(strstr(err.text, holder));
+  assert_int_equal(ee_dir_lock_holder(place->directory), child);
   close(end[1]);
   int status = -1;
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
+  assert_int_equal(ee_dir_lock_holder(place->directory), 0);
   assert_true(ee_dir_lock(place->directory, &fd, &err));
   close(fd);
   close(ready[0]);
   close(ready[1]);
   close(end[0]);
+}
+
+// A lock is one directory's and not another's.
+static void test_lock_of_one_of_two(void **state) {
+  const struct place *place = *state;
+  char below[128], lock[160];
+  int fd = -1;
+  snprintf(below, sizeof below, "%s/below", place->directory);
+  snprintf(lock, sizeof lock, "%s/lock", below);
+  assert_true(ee_dir_make(below, NULL) && ee_dir_lock(below, &fd, NULL));
+  assert_int_equal(ee_dir_lock_holder(below), getpid());
+  close(fd);
+  assert_true(ee_dir_lock(place->directory, &fd, NULL));
+  assert_int_equal(ee_dir_lock_holder(below), 0);
+  close(fd);
+  assert_int_equal(unlink(lock) | rmdir(below), 0);
 }
 
 static void test_lock_file_with_other_content(void **state) {
@@ -247,6 +266,7 @@ static void test_no_descriptor_is_left_open(void **state) {
   assert_false(ee_file_read(place->path, &buf, &err));
   assert_true(ee_dir_lock(place->directory, &fd, &err));
   assert_false(ee_dir_lock(place->directory, &other, &err));
+  assert_int_equal(ee_dir_lock_holder(place->directory), getpid());
   close(fd);
   assert_int_equal(count_entries("/proc/self/fd"), before);
   ee_buf_release(&buf);
@@ -265,6 +285,7 @@ int main(void) {
       WITH_PLACE(test_makes_directories),
       WITH_PLACE(test_lock_within_a_process),
       WITH_PLACE(test_lock_ends_with_its_process),
+      WITH_PLACE(test_lock_of_one_of_two),
       WITH_PLACE(test_lock_file_with_other_content),
       WITH_PLACE(test_no_descriptor_is_left_open),
   };

@@ -17,65 +17,14 @@
 
 #include "spool/spool_impl.h"
 #include "support/chaos.h"
-#include "support/directory.h"
 #include "support/troubled_disk.h"
-#include "tests/unit/spool/spool_support.h"
+#include "tests/unit/spool/spool_open.h"
 
-#define SEGMENT ((size_t)1 << 20)
 #define THREADS 4
-
-static bool try_to_open(const char *directory, size_t segments, struct ee_spool **ret,
-                        struct ee_err *err) {
-  struct ee_spool_settings settings = {.directory = directory,
-                                       .segment_bytes = SEGMENT,
-                                       .most_bytes = segments * SEGMENT,
-                                       .wall_s = 1000};
-  return ee_spool_open(&settings, ret, err);
-}
-
-static struct ee_spool *spool_open_of(const char *directory, size_t segments) {
-  struct ee_spool *spool = NULL;
-  struct ee_err err = {""};
-  if (!try_to_open(directory, segments, &spool, &err)) fail_msg("%s", err.text);
-  return spool;
-}
-
-static struct ee_spool *spool_open(const char *directory) {
-  return spool_open_of(directory, 64);
-}
-
-static void keep(struct ee_spool *spool) {
-  struct ee_err err = {""};
-  if (!ee_spool_keep(spool, &err)) fail_msg("%s", err.text);
-}
-
-static bool append(struct ee_spool *spool, uint64_t number, size_t payload_size) {
-  uint8_t room[8192];
-  struct ee_spool_item item = numbered_item(number, payload_size, room);
-  return ee_spool_append(spool, &item, NULL);
-}
-
-static size_t size_of(uint64_t number) {
-  return (size_t)(number * 37 % 8000);
-}
-
-// The next record is that one.
-static void assert_reads(struct ee_spool *spool, uint64_t number, size_t payload_size,
-                         struct ee_spool_entry *entry) {
-  uint8_t room[8192];
-  struct ee_err err = {""};
-  struct ee_spool_item item = numbered_item(number, payload_size, room);
-  assert_int_equal(ee_spool_read(spool, entry, &err), EE_SPOOL_READ_RECORD);
-  assert_same_item(&entry->item, &item);
-}
 
 static void assert_reads_nothing(struct ee_spool *spool) {
   struct ee_spool_entry entry;
   assert_int_equal(ee_spool_read(spool, &entry, NULL), EE_SPOOL_READ_NOTHING);
-}
-
-static void settle(struct ee_spool *spool, const struct ee_spool_entry *entry) {
-  ee_spool_settle(spool, (struct ee_spool_at){entry->at.segment, entry->at.offset + entry->size});
 }
 
 static int setup(void **state) {
@@ -457,34 +406,6 @@ static void test_killed(void **state) {
 }
 
 // ---- Damage.
-
-static void segment_path(const char *directory, uint64_t number, char out[512]) {
-  snprintf(out, 512, "%s/%016llx.segment", directory, (unsigned long long)number);
-}
-
-static void overwrite(const char *path, off_t at, const void *bytes, size_t size) {
-  int fd = open(path, O_WRONLY);
-  assert_true(fd >= 0);
-  assert_int_equal(pwrite(fd, bytes, size, at), size);
-  close(fd);
-}
-
-// A spool with 600 records in three segments; where each lies.
-static void fill(const char *directory, struct ee_spool_at at[600]) {
-  struct ee_spool *spool = spool_open(directory);
-  struct ee_spool_entry entry;
-  keep(spool);
-  for (uint64_t i = 0; i < 600; i++) {
-    assert_true(append(spool, i, size_of(i)));
-    keep(spool);
-  }
-  for (uint64_t i = 0; i < 600; i++) {
-    assert_reads(spool, i, size_of(i), &entry);
-    at[i] = entry.at;
-  }
-  assert_int_equal(entry.at.segment, 3);
-  ee_spool_close(spool);
-}
 
 // All records from to below to, but for those that `lost` says are not there; every other word
 // is counted.
