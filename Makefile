@@ -143,13 +143,14 @@ simulate := $(OBJ)/tests/simulate/simulate
 broker_test := $(OBJ)/tests/system/broker/test_kafka_broker
 emitter := $(OBJ)/tests/system/emitter/emitter
 calls := $(OBJ)/bench/producer/calls
+spool_writer := $(OBJ)/tests/system/spool/write_spool
 c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) producers/*/*.$(e) \
   processors/*.$(e) processors/*/*.$(e) tools/*/*.$(e) tests/support/*.$(e) \
   tests/unit/*/*.$(e) tests/simulate/*.$(e) tests/fuzz/*.$(e) tests/system/*/*.$(e) bench/*.$(e) bench/*/*.$(e) \
   examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all simulate errors simulate-errors run-errors faults mutants broker-test check check-unit check-threads check-system check-layers check-headers check-install check-docs check-schemas \
+.PHONY: all simulate errors simulate-errors run-errors faults mutants broker-test spool-writer check check-unit check-threads check-system check-layers check-headers check-install check-docs check-schemas \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs)
@@ -212,7 +213,7 @@ $(broker_test): $(call objects,$(wildcard tests/system/broker/*.c)) \
     $(call archives,support $(links.stream))
 	$(call say,LINK,$@)$(link) $(wrapped) $(library_libs) $(cmocka_libs)
 
-$(emitter) $(calls): %: %.o $(call archives,$(links.producers))
+$(emitter) $(calls) $(spool_writer): %: %.o $(call archives,$(links.producers))
 	$(call say,LINK,$@)$(link) $(library_libs)
 
 $(simulate): $(call objects,$(wildcard tests/simulate/*.c)) $(call archives,support $(links.tools))
@@ -287,8 +288,10 @@ mutants:
 broker-test: $(broker_test) $(emitter)
 	@echo $<
 
+spool-writer: $(spool_writer)
+
 # Two files of tests at a time, each with a Kafka of its own: they mostly wait.
-check-system: all broker-test
+check-system: all broker-test spool-writer
 	venv=$$(tests/system/prepare | sed -n 's/^venv //p'); \
 	  "$$venv/bin/pytest" -c tests/system/pytest.ini -n 2 --dist loadfile tests/oracle tests/faults tests/system
 

@@ -36,6 +36,10 @@ extern const struct ee_ctl_command ee_ctl_policy_show;
 extern const struct ee_ctl_command ee_ctl_tick;
 extern const struct ee_ctl_command ee_ctl_cat;
 extern const struct ee_ctl_command ee_ctl_show;
+extern const struct ee_ctl_command ee_ctl_spool_inspect;
+extern const struct ee_ctl_command ee_ctl_spool_verify;
+extern const struct ee_ctl_command ee_ctl_spool_export;
+extern const struct ee_ctl_command ee_ctl_spool_repair;
 
 #define EE_CTL_NAME "envelopectl"
 

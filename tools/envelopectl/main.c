@@ -11,7 +11,8 @@
 static const struct ee_ctl_command *const commands[] = {
     &ee_ctl_topics_apply, &ee_ctl_topics_list,  &ee_ctl_schemas_check, &ee_ctl_schemas_register,
     &ee_ctl_schemas_show, &ee_ctl_schemas_json, &ee_ctl_policy_apply,  &ee_ctl_policy_show,
-    &ee_ctl_tick,         &ee_ctl_cat,          &ee_ctl_show,
+    &ee_ctl_tick,         &ee_ctl_cat,          &ee_ctl_show,          &ee_ctl_spool_inspect,
+    &ee_ctl_spool_verify, &ee_ctl_spool_export, &ee_ctl_spool_repair,
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
@@ -33,7 +34,7 @@ static const struct ee_option none[] = {{.name = NULL}};
 
 static void print_help(FILE *out) {
   fprintf(out, EE_CTL_NAME
-          ": sets up and looks into the topics of the pipeline.\n\n"
+          ": sets up and looks into the topics of the pipeline, and spools.\n\n"
           "Usage: " EE_CTL_NAME " COMMAND [OPTION...] [OPERAND...]\n\nCommands:\n");
   for (size_t i = 0; i < COMMANDS; i++)
     fprintf(out, "  %-18s %s\n", commands[i]->name, commands[i]->purpose);
@@ -47,10 +48,11 @@ static void print_reference(void) {
   for (size_t i = 0; i < COMMANDS; i++) {
     if (commands[i]->options != NULL) tables[count++] = commands[i]->options;
   }
-  struct ee_command all = {.program = EE_CTL_NAME " COMMAND",
-                           .purpose = "Sets up and looks into the topics of the pipeline.",
-                           .usage = "[OPERAND...]",
-                           .tables = tables};
+  struct ee_command all = {
+      .program = EE_CTL_NAME " COMMAND",
+      .purpose = "Sets up and looks into the topics of the pipeline, and spools.",
+      .usage = "[OPERAND...]",
+      .tables = tables};
   ee_options_reference(&all, stdout);
   printf("\n### Commands\n\n| command | meaning |\n| --- | --- |\n");
   for (size_t i = 0; i < COMMANDS; i++) {
