@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes a spool as a service would, from lines as envelope-emit reads them:
 //   write_spool DIR FILE NUMBERED SETTLED
-// The first so many records are numbered, and settled. Says "ready" and has the spool open until
+// The first so many records are numbered, and settled. Logs "ready" and has the spool open until
 // its standard input ends.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
 
+#include "base/log.h"
 #include "base/time.h"
 #include "contract/event_line.h"
 #include "contract/record.h"
@@ -76,8 +77,7 @@ static bool pass(struct writer *writer, uint64_t numbered, uint64_t settled) {
 }
 
 static void hold(void) {
-  printf("ready\n");
-  fflush(stdout);
+  ee_log(EE_INFO, "ready", NULL);
   while (getchar() != EOF)
     continue;
 }
@@ -95,7 +95,7 @@ int main(int argc, char **argv) {
   bool ok = ee_spool_open(&settings, &writer.spool, &writer.err) && append_file(&writer, argv[2]) &&
             pass(&writer, strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
   if (ok) hold();
-  if (!ok) fprintf(stderr, "%s\n", writer.err.text);
+  if (!ok) ee_log(EE_ERROR, writer.err.text, NULL);
   ee_spool_close(writer.spool);
   ee_arena_release(&writer.arena);
   ee_buf_release(&writer.payload);
