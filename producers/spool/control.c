@@ -66,6 +66,7 @@ static bool read_slots(struct ee_spool_control *control) {
     struct slot slot;
     memcpy(&slot, slot_of(control->bytes, i), sizeof slot);
     if (slot.crc != slot_crc(control->id, &slot) || slot.generation % 2 != i) continue;
+    if (slot.offset % EE_SPOOL_UNIT != 0) continue;  // no record is there
     if (any && slot.generation < control->generation) continue;
     any = true;
     control->generation = slot.generation;

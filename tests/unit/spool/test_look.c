@@ -308,6 +308,16 @@ static void a_damaged_control_file_may_still_know_its_id(void **state) {
   ee_spool_look_close(&look);
 }
 
+// The walk over a segment goes from unit to unit: from another place it would go beyond its end.
+static void what_is_settled_ends_with_a_unit(void **state) {
+  static const uint8_t id[EE_SPOOL_ID_SIZE] = "control's id";
+  struct ee_spool_progress progress = {.segment = 1, .offset = EE_SPOOL_UNIT + 1};
+  struct ee_spool_control control;
+  struct ee_err err = {""};
+  assert_true(ee_spool_control_make(*state, id, &progress, NULL));
+  assert_int_equal(ee_spool_control_open(*state, &control, &err), EE_SPOOL_CONTROL_DAMAGED);
+}
+
 struct storing {
   struct ee_spool_control control;
   _Atomic(bool) stop;
@@ -384,6 +394,7 @@ int main(void) {
       TEST(a_number_has_others_behind_it),
       TEST(a_lost_id_is_that_of_most_segments),
       TEST(a_damaged_control_file_may_still_know_its_id),
+      TEST(what_is_settled_ends_with_a_unit),
       TEST(a_control_file_is_read_while_it_is_written),
       TEST(memory_that_is_out_is_said),
   };
