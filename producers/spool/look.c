@@ -184,7 +184,9 @@ static bool find_id(struct ee_spool_look *look, struct ee_err *err) {
   size_t count = 0;
   if (ids == NULL) return ee_err_set(err, "no memory for a list of segments");
   for (size_t i = 0; i < look->count; i++) {
-    count += ee_spool_segment_id(look->directory, look->numbers[i], ids[count]);
+    struct ee_spool_segment segment;
+    if (!ee_spool_segment_head(look->directory, look->numbers[i], &segment)) continue;
+    memcpy(ids[count++], segment.id, sizeof segment.id);
   }
   look->known = most_frequent(ids, count, look->id);
   free(ids);

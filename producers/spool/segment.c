@@ -153,21 +153,16 @@ enum ee_spool_map_result ee_spool_segment_map(int directory, const uint8_t id[EE
   return EE_SPOOL_MAPPED;
 }
 
-bool ee_spool_segment_id(int directory, uint64_t number, uint8_t ret[EE_SPOOL_ID_SIZE]) {
+bool ee_spool_segment_head(int directory, uint64_t number, struct ee_spool_segment *ret) {
   char name[EE_SPOOL_NAME_SIZE];
   uint8_t head[EE_SPOOL_UNIT];
-  struct ee_spool_segment segment;
   ee_spool_segment_name(number, name);
   int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return false;
   ssize_t size = pread(fd, head, sizeof head, 0);
   close(fd);
-  if (size != (ssize_t)sizeof head ||
-      ee_spool_segment_parse(ee_bytes(head, sizeof head), &segment) != EE_SPOOL_HEAD_GOOD) {
-    return false;
-  }
-  memcpy(ret, segment.id, sizeof segment.id);
-  return segment.number == number;
+  return size == (ssize_t)sizeof head &&
+         ee_spool_segment_parse(ee_bytes(head, sizeof head), ret) == EE_SPOOL_HEAD_GOOD;
 }
 
 void ee_spool_segment_unmap(struct ee_spool_map *map) {

@@ -37,8 +37,8 @@ enum ee_spool_map_result {
 enum ee_spool_map_result ee_spool_segment_map(int directory, const uint8_t id[EE_SPOOL_ID_SIZE],
                                               uint64_t number, struct ee_spool_map *ret,
                                               struct ee_err *err);
-// Whose it says it is; false: its head says nothing.
-bool ee_spool_segment_id(int directory, uint64_t number, uint8_t ret[EE_SPOOL_ID_SIZE]);
+// Whose it says it is, and which; false: its head says nothing.
+bool ee_spool_segment_head(int directory, uint64_t number, struct ee_spool_segment *ret);
 void ee_spool_segment_unmap(struct ee_spool_map *map);  // unmapped already: nothing happens
 // What was stored in it survives the machine. True also when it was removed.
 bool ee_spool_segment_sync(int directory, uint64_t number, struct ee_err *err);

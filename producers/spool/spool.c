@@ -93,7 +93,13 @@ static bool look_at_old(struct ee_spool *spool, struct ee_err *err) {
 static bool find_id(const struct ee_spool *spool, uint8_t ret[EE_SPOOL_ID_SIZE],
                     struct ee_err *err) {
   for (size_t i = 0; i < spool->old_count; i++) {
-    if (ee_spool_segment_id(spool->directory, spool->old[i], ret)) return true;
+    struct ee_spool_segment segment;
+    if (!ee_spool_segment_head(spool->directory, spool->old[i], &segment) ||
+        segment.number != spool->old[i]) {
+      continue;
+    }
+    memcpy(ret, segment.id, sizeof segment.id);
+    return true;
   }
   if (getrandom(ret, EE_SPOOL_ID_SIZE, 0) == EE_SPOOL_ID_SIZE) return true;
   return ee_err_set(err, "random bytes: %s", strerror(errno));

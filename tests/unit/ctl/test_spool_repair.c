@@ -182,6 +182,22 @@ static void what_is_anothers_is_moved(void **state) {
   assert_reads_all_but(*state, untouched);
 }
 
+// From a copy, say, of which no more is left: its head alone says what it is.
+static void a_segment_alone_is_a_spool(void **state) {
+  char *alone = directory_new(), from[512], to[512];
+  bool touched[RECORDS];
+  segment_path(*state, 2, from);
+  segment_path(alone, 7, to);
+  assert_int_equal(rename(from, to), 0);
+  assert_repaired(alone,
+                  "0000000000000007.segment: renamed to 0000000000000002.segment, which it is\n"
+                  "control: made anew, nothing settled from 0000000000000002.segment on\n");
+  for (size_t i = 0; i < RECORDS; i++)
+    touched[i] = at[i].segment != 2;
+  assert_reads_all_but(alone, touched);
+  directory_free(alone);
+}
+
 // What the opening cannot get past.
 static void what_is_no_file_is_moved(void **state) {
   char path[512];
@@ -374,13 +390,21 @@ static void memory_that_is_out_is_said(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(what_is_sound_is_left_alone),      TEST(a_lost_control_file_is_made),
-      TEST(a_damaged_control_file_is_kept),   TEST(no_epoch_is_used_twice),
-      TEST(a_damaged_head_is_made),           TEST(names_are_set_right),
-      TEST(what_is_anothers_is_moved),        TEST(what_is_no_file_is_moved),
-      TEST(a_later_version_is_left_alone),    TEST(one_in_use_is_left_alone),
-      TEST(a_dry_run_changes_nothing),        TEST(nothing_is_made_where_no_spool_is),
-      TEST(whatever_was_damaged_is_repaired), TEST(a_repair_may_be_cut_short),
+      TEST(what_is_sound_is_left_alone),
+      TEST(a_lost_control_file_is_made),
+      TEST(a_damaged_control_file_is_kept),
+      TEST(no_epoch_is_used_twice),
+      TEST(a_damaged_head_is_made),
+      TEST(names_are_set_right),
+      TEST(what_is_anothers_is_moved),
+      TEST(a_segment_alone_is_a_spool),
+      TEST(what_is_no_file_is_moved),
+      TEST(a_later_version_is_left_alone),
+      TEST(one_in_use_is_left_alone),
+      TEST(a_dry_run_changes_nothing),
+      TEST(nothing_is_made_where_no_spool_is),
+      TEST(whatever_was_damaged_is_repaired),
+      TEST(a_repair_may_be_cut_short),
       TEST(memory_that_is_out_is_said),
   };
   return cmocka_run_group_tests_name("ctl/spool_repair", tests, NULL, NULL);
