@@ -171,8 +171,8 @@ void ee_spool_segment_unmap(struct ee_spool_map *map) {
 }
 
 bool ee_spool_segment_sync(int directory, uint64_t number, struct ee_err *err) {
-  char name[NAME_SIZE];
-  name_of(number, name);
+  char name[EE_SPOOL_NAME_SIZE];
+  ee_spool_segment_name(number, name);
   int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return true;
   int error = fd < 0 || fdatasync(fd) != 0 ? errno : 0;

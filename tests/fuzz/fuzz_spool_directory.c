@@ -311,7 +311,7 @@ static bool take_event(void *context, const struct ee_spool_view *view,
   (void)context, (void)err;
   require_made(view, &sight->place);
   ee_buf_init(&out, EE_LINE_MAX);
-  ee_event_line_write(line->topic, line->record, &out);
+  ee_event_line_write(line->topic, line->record, (struct ee_str){0}, (struct ee_str){0}, &out);
   ee_buf_release(&out);
   return true;
 }

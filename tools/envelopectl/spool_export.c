@@ -68,7 +68,8 @@ static void refuse(struct export *export, const struct ee_spool_view *view,
 // A record's attributes are opaque here: the line has what the event has.
 static bool write_line(struct export *export, const struct ee_event_line *line) {
   ee_buf_clear(&export->line);
-  bool is_event = ee_event_line_write(line->topic, line->record, &export->line);
+  bool is_event = ee_event_line_write(line->topic, line->record, (struct ee_str){0},
+                                      (struct ee_str){0}, &export->line);
   ee_buf_byte(&export->line, '\n');
   return is_event;
 }

@@ -32,7 +32,7 @@ static bool append(struct writer *writer, const struct ee_event_line *event) {
                                .attributes = ee_bytes("", 0),
                                .payload = ee_buf_bytes(&writer->payload)};
   return !writer->payload.failed && ee_spool_keep(writer->spool, &writer->err) &&
-         (ee_spool_append(writer->spool, &item) ||
+         (ee_spool_append(writer->spool, &item, NULL) ||
           ee_err_set(&writer->err, "there is no room in the spool"));
 }
 

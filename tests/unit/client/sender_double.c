@@ -184,7 +184,7 @@ static int64_t event_of(struct ee_bytes key) {
   assert_in_range(key.size, 3, sizeof text - 1);
   memcpy(text, key.data, key.size);
   text[key.size] = '\0';
-  return atoll(text + 2);
+  return strtoll(text + 2, NULL, 10);
 }
 
 static enum ee_sent hand_over(void *self, const struct ee_parcel *parcel, const char **ret_why) {

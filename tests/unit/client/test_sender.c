@@ -51,7 +51,7 @@ static bool chance(struct world *w, int per_mille) {
 
 static void on_delivery(void *context, const struct envelope_delivery *delivery) {
   struct world *w = context;
-  int64_t event = atoll(delivery->envelope_id + 2);
+  int64_t event = strtoll(delivery->envelope_id + 2, NULL, 10);
   assert_true(event < w->accepted);
   assert_int_equal(strncmp(delivery->event_id, "v-", 2), 0);
   w->told++;
