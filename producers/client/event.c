@@ -148,12 +148,17 @@ struct setting {
   struct envelope_event *event;
   int field;
   struct envelope_error *error;
+  const struct ee_field *container;  // the record that the field is in; NULL: the event's own
+  const struct ee_field *leaf;
   const struct ee_type *type;  // of the field
   void *value;                 // where it lies in the record
+  void **made;                 // where the container hangs, if this call has made it
 };
 
+// What could not be stored leaves no empty record behind.
 static int no_room(const struct setting *setting) {
   bool memory = memory_of(setting->event)->starved;
+  if (setting->made != NULL) *setting->made = NULL;
   return ee_mistake(setting->error, memory ? ENVELOPE_NO_MEMORY : ENVELOPE_OVERSIZED,
                     ee_field_path(setting->field),
                     memory ? "memory is out" : "an event may have at most %zu bytes in all",
@@ -166,23 +171,12 @@ static int wrong(const struct setting *setting, const char *what) {
                     ee_phase_name(setting->event->phase), path == NULL ? "this field" : path, what);
 }
 
-// Finds the field in the record, and makes the record that it is in.
 static int find(struct setting *setting) {
   const struct ee_field_place *place = ee_field_place(setting->event->phase, setting->field);
   if (place == NULL) return wrong(setting, "is no field of this phase");
-  void *record = &setting->event->record;
-  const struct ee_field *container = place->container;
-  if (container != NULL) {
-    void *at = ee_at_mutable(record, container->offset);
-    record = (void *)ee_value_in(&container->type, at);
-    if (record == NULL) {
-      record = ee_value_place(&container->type, at, memory_of(setting->event));
-      if (record == NULL) return no_room(setting);
-      ee_record_init(container->type.record, record);
-    }
-  }
+  setting->container = place->container;
+  setting->leaf = place->leaf;
   setting->type = &place->leaf->type;
-  setting->value = ee_at_mutable(record, place->leaf->offset);
   return ENVELOPE_OK;
 }
 
@@ -192,13 +186,35 @@ static int begin(struct setting *setting, enum ee_type_kind kind, const char *ot
   return wrong(setting, otherwise);
 }
 
+// The record that the field is in, made if it is not there; NULL: there is no room.
+static void *container_of(struct setting *setting) {
+  const struct ee_field *container = setting->container;
+  void *at = ee_at_mutable(&setting->event->record, container->offset);
+  void *record = (void *)ee_value_in(&container->type, at);
+  if (record != NULL) return record;
+  record = ee_value_place(&container->type, at, memory_of(setting->event));
+  if (record == NULL) return NULL;
+  ee_record_init(container->type.record, record);
+  setting->made = at;
+  return record;
+}
+
+// Finds where the value lies, once nothing is wrong with it.
+static bool locate(struct setting *setting) {
+  void *record = setting->container == NULL ? &setting->event->record : container_of(setting);
+  if (record != NULL) setting->value = ee_at_mutable(record, setting->leaf->offset);
+  return record != NULL;
+}
+
+// Where the bare value goes; NULL: there is no room.
+static void *place(struct setting *setting) {
+  if (!locate(setting)) return NULL;
+  return ee_value_place(setting->type, setting->value, memory_of(setting->event));
+}
+
 static struct ee_str text_of(const char *text, size_t size) {
   if (size == ENVELOPE_TEXT) return ee_str(text);
   return (struct ee_str){text, size};
-}
-
-static void *place(struct setting *setting) {
-  return ee_value_place(setting->type, setting->value, memory_of(setting->event));
 }
 
 static int set_symbol(struct setting *setting, struct ee_str text) {
@@ -209,7 +225,9 @@ static int set_symbol(struct setting *setting, struct ee_str text) {
                       text.size > 64 ? 64 : (int)text.size, text.data,
                       setting->type->enumeration->name);
   }
-  *(int *)place(setting) = symbol;
+  int *at = place(setting);
+  if (at == NULL) return no_room(setting);
+  *at = symbol;
   return ENVELOPE_OK;
 }
 
@@ -222,7 +240,7 @@ int envelope_event_set_text(envelope_event *event, envelope_field field, const c
   if (setting.type->kind == EE_TYPE_ENUM) return set_symbol(&setting, text_of(text, size));
   if (setting.type->kind != EE_TYPE_STRING) return wrong(&setting, "is no text");
   struct ee_str copy = ee_event_keep(event, text_of(text, size));
-  if (copy.data == NULL) return no_room(&setting);
+  if (copy.data == NULL || !locate(&setting)) return no_room(&setting);
   *(struct ee_str *)setting.value = copy;
   return ENVELOPE_OK;
 }
@@ -231,16 +249,22 @@ int envelope_event_set_long(envelope_event *event, envelope_field field, int64_t
                             struct envelope_error *error) {
   struct setting setting = {.event = event, .field = field, .error = error};
   int result = begin(&setting, EE_TYPE_LONG, "is no number");
-  if (result == ENVELOPE_OK) *(int64_t *)place(&setting) = value;
-  return result;
+  if (result != ENVELOPE_OK) return result;
+  int64_t *at = place(&setting);
+  if (at == NULL) return no_room(&setting);
+  *at = value;
+  return ENVELOPE_OK;
 }
 
 int envelope_event_set_boolean(envelope_event *event, envelope_field field, int value,
                                struct envelope_error *error) {
   struct setting setting = {.event = event, .field = field, .error = error};
   int result = begin(&setting, EE_TYPE_BOOLEAN, "is no boolean");
-  if (result == ENVELOPE_OK) *(bool *)place(&setting) = value != 0;
-  return result;
+  if (result != ENVELOPE_OK) return result;
+  bool *at = place(&setting);
+  if (at == NULL) return no_room(&setting);
+  *at = value != 0;
+  return ENVELOPE_OK;
 }
 
 // ---- Lists and maps. Room doubles at powers of two, so that the count tells it.
@@ -259,6 +283,7 @@ static void *add(struct setting *setting, void **items, size_t *count, size_t si
 
 // The entry of a key, there already or added; NULL: there is no room.
 static void *entry_of(struct setting *setting, struct ee_str key) {
+  if (!locate(setting)) return NULL;
   struct ee_map *map = setting->value;
   size_t size = setting->type->size;
   for (size_t i = 0; i < map->count; i++) {
@@ -304,6 +329,13 @@ int envelope_event_put_long(envelope_event *event, envelope_field field, const c
   return ENVELOPE_OK;
 }
 
+// Room for one more item of a list; NULL: there is none.
+static void *add_item(struct setting *setting, size_t size) {
+  if (!locate(setting)) return NULL;
+  struct ee_array *array = setting->value;
+  return add(setting, &array->items, &array->count, size);
+}
+
 int envelope_event_add_text(envelope_event *event, envelope_field field, const char *text,
                             size_t size, struct envelope_error *error) {
   struct setting setting = {.event = event, .field = field, .error = error};
@@ -311,10 +343,8 @@ int envelope_event_add_text(envelope_event *event, envelope_field field, const c
   if (result != ENVELOPE_OK) return result;
   if (setting.type->item->kind != EE_TYPE_STRING) return wrong(&setting, "is no list of texts");
   if (text == NULL) return wrong(&setting, "is given no text");
-  struct ee_array *array = setting.value;
   struct ee_str copy = ee_event_keep(event, text_of(text, size));
-  struct ee_str *item = NULL;
-  if (copy.data != NULL) item = add(&setting, &array->items, &array->count, sizeof *item);
+  struct ee_str *item = copy.data == NULL ? NULL : add_item(&setting, sizeof *item);
   if (item == NULL) return no_room(&setting);
   *item = copy;
   return ENVELOPE_OK;
@@ -332,9 +362,7 @@ int envelope_event_add_authority_ref(envelope_event *event, const char *kind, co
                                  .digest = ee_event_keep(event, ee_str(digest))};
   bool whole = ref.kind.data != NULL && ref.reference.data != NULL &&
                (ref.digest.data != NULL) == (digest != NULL);
-  struct ee_array *array = setting.value;
-  struct ee_authority_ref *item =
-      whole ? add(&setting, &array->items, &array->count, sizeof *item) : NULL;
+  struct ee_authority_ref *item = whole ? add_item(&setting, sizeof *item) : NULL;
   if (item == NULL) return no_room(&setting);
   *item = ref;
   return ENVELOPE_OK;
