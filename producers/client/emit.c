@@ -76,9 +76,7 @@ int envelope_emit(envelope_producer *producer, envelope_event *event,
   struct ee_fault fault;
   const struct ee_record_type *type = ee_phase_record(event->phase);
   if (producer_forked(producer)) return forked(error);
-  if (!fill(event, producer->source)) {
-    return ee_mistake(error, ENVELOPE_NO_MEMORY, NULL, "memory is out");
-  }
+  if (!fill(event, producer->source)) return ee_event_no_room(event, NULL, error);
   struct letter letter = {.topic = (enum ee_topic)event->phase,
                           .type = type,
                           .record = &event->record,

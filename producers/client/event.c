@@ -56,6 +56,14 @@ struct ee_str ee_event_keep(struct envelope_event *event, struct ee_str text) {
   return keep_in(memory_of(event), text);
 }
 
+int ee_event_no_room(const struct envelope_event *event, const char *field,
+                     struct envelope_error *error) {
+  bool memory = event->arenas[event->used].starved;
+  return ee_mistake(error, memory ? ENVELOPE_NO_MEMORY : ENVELOPE_OVERSIZED, field,
+                    memory ? "memory is out" : "an event may have at most %zu bytes in all",
+                    EVENT_MEMORY_MAX);
+}
+
 // Empties the record; what is required has to be set.
 static void empty(struct envelope_event *event, enum ee_phase phase) {
   event->phase = phase;
@@ -157,12 +165,8 @@ struct setting {
 
 // What could not be stored leaves no empty record behind.
 static int no_room(const struct setting *setting) {
-  bool memory = memory_of(setting->event)->starved;
   if (setting->made != NULL) *setting->made = NULL;
-  return ee_mistake(setting->error, memory ? ENVELOPE_NO_MEMORY : ENVELOPE_OVERSIZED,
-                    ee_field_path(setting->field),
-                    memory ? "memory is out" : "an event may have at most %zu bytes in all",
-                    EVENT_MEMORY_MAX);
+  return ee_event_no_room(setting->event, ee_field_path(setting->field), setting->error);
 }
 
 static int wrong(const struct setting *setting, const char *what) {

@@ -44,6 +44,9 @@ struct envelope_event {
 };
 
 // A copy in the event's memory, with a NUL behind it; absent when there is no room.
+// The mistake when there was none: it holds too much, or memory is out. field may be NULL.
+int ee_event_no_room(const struct envelope_event *event, const char *field,
+                     struct envelope_error *error);
 struct ee_str ee_event_keep(struct envelope_event *event, struct ee_str text);
 
 #endif
