@@ -6,7 +6,6 @@
 #include "contract/json.h"
 
 #define RECEIPT "receipt"
-#define TRACESTATE_MAX 512  // bytes, as W3C Trace Context asks to be kept at least
 
 static bool parse(struct ee_str line, json_t **ret, struct ee_line_fault *fault) {
   if (line.size > EE_LINE_MAX) {
@@ -54,6 +53,10 @@ static bool printable(struct ee_str text) {
     if (text.data[i] < 0x20 || text.data[i] > 0x7e) return false;
   }
   return true;
+}
+
+bool ee_tracestate_valid(struct ee_str text) {
+  return text.size <= EE_TRACESTATE_MAX && printable(text);
 }
 
 // Takes a text that is the line's and not the record's out of the object.
@@ -115,7 +118,7 @@ bool ee_event_line_read(struct ee_str line, const struct ee_line_defaults *defau
   *fault = (struct ee_line_fault){.column = 0};
   bool ok = parse(line, &json, fault) && find_type(json, ret, &fault->fault) &&
             take(json, "traceparent", 255, arena, &ret->traceparent, &fault->fault) &&
-            take(json, "tracestate", TRACESTATE_MAX, arena, &ret->tracestate, &fault->fault);
+            take(json, "tracestate", EE_TRACESTATE_MAX, arena, &ret->tracestate, &fault->fault);
   if (ok) {
     json_object_del(json, "phase");
     ok = fill_all(json, ret->topic, defaults) ||

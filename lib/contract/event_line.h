@@ -11,7 +11,8 @@
 #include "contract/event.h"
 #include "contract/reason.h"
 
-#define EE_LINE_MAX ((size_t)1 << 20)  // bytes of a line
+#define EE_LINE_MAX ((size_t)1 << 20)    // bytes of a line
+#define EE_TRACESTATE_MAX ((size_t)512)  // bytes, as W3C Trace Context asks to be kept at least
 
 // What takes the place of members that a line leaves out. A receipt has no event_id and no
 // source, and only an admission without envelope_id gets one. Texts may be absent. Borrowed for
@@ -46,6 +47,9 @@ struct ee_line_fault {
 bool ee_event_line_read(struct ee_str line, const struct ee_line_defaults *defaults,
                         struct ee_arena *arena, struct ee_event_line *ret,
                         struct ee_line_fault *fault);
+
+// At most EE_TRACESTATE_MAX printable ASCII characters: what may go along as a tracestate.
+bool ee_tracestate_valid(struct ee_str text);
 
 // Appends the line of a record that is the topic's, which ee_event_line_read reads as the same
 // record; without a newline. traceparent and tracestate may be absent. False: the topic has no such

@@ -20,7 +20,7 @@ bool ee_trace_set(struct ee_trace *trace, struct ee_str traceparent, struct ee_s
   if (!ee_traceparent_valid(ee_str_bytes(traceparent))) return false;
   memcpy(trace->bytes, traceparent.data, EE_TRACEPARENT_SIZE);
   trace->size = EE_TRACEPARENT_SIZE;
-  if (tracestate.size == 0 || tracestate.size > EE_TRACESTATE_MAX) return true;
+  if (tracestate.size == 0 || !ee_tracestate_valid(tracestate)) return true;
   memcpy(trace->bytes + EE_TRACEPARENT_SIZE, tracestate.data, tracestate.size);
   trace->size += tracestate.size;
   return true;
@@ -109,17 +109,34 @@ int envelope_event_begin(envelope_event *event, envelope_phase phase) {
   return event->record.head.envelope_id.data == NULL ? ENVELOPE_NO_MEMORY : ENVELOPE_OK;
 }
 
+// What an event has from another one.
+struct identity {
+  struct ee_str envelope_id, tenant, source;
+};
+
+static bool keep_one(struct ee_arena *arena, struct ee_str text, struct ee_str *ret) {
+  *ret = keep_in(arena, text);
+  return text.data == NULL || ret->data != NULL;
+}
+
+// An admission that gets none has an envelope_id of its own.
+static bool keep_identity(struct ee_arena *arena, envelope_phase phase,
+                          const struct ee_event_head *head, struct identity *ret) {
+  char id[EE_UUID_SIZE];
+  struct ee_str envelope_id = head->envelope_id;
+  if (envelope_id.data == NULL && phase == ENVELOPE_ADMISSION) {
+    ee_uuid7_now(id);
+    envelope_id = ee_str(id);
+  }
+  return keep_one(arena, envelope_id, &ret->envelope_id) &&
+         keep_one(arena, head->tenant, &ret->tenant) && keep_one(arena, head->source, &ret->source);
+}
+
 int envelope_event_follow(envelope_event *event, envelope_phase phase, const envelope_event *of) {
   if (!is_phase(phase)) return ENVELOPE_WRONG_FIELD;
-  const struct ee_event_head *head = &of->record.head;
   struct ee_arena *next = &event->arenas[1 - event->used];
-  struct ee_str envelope_id = keep_in(next, head->envelope_id);
-  struct ee_str tenant = keep_in(next, head->tenant);
-  struct ee_str source = keep_in(next, head->source);
-  bool whole = (envelope_id.data != NULL) == (head->envelope_id.data != NULL) &&
-               (tenant.data != NULL) == (head->tenant.data != NULL) &&
-               (source.data != NULL) == (head->source.data != NULL);
-  if (!whole) {
+  struct identity identity;
+  if (!keep_identity(next, phase, &of->record.head, &identity)) {
     ee_arena_clear(next);
     return ENVELOPE_NO_MEMORY;
   }
@@ -127,9 +144,9 @@ int envelope_event_follow(envelope_event *event, envelope_phase phase, const env
   ee_arena_clear(memory_of(event));
   event->used = 1 - event->used;
   empty(event, (enum ee_phase)phase);
-  event->record.head.envelope_id = envelope_id;
-  event->record.head.tenant = tenant;
-  event->record.head.source = source;
+  event->record.head.envelope_id = identity.envelope_id;
+  event->record.head.tenant = identity.tenant;
+  event->record.head.source = identity.source;
   return ENVELOPE_OK;
 }
 

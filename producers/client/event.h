@@ -6,10 +6,9 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "client/envelope.h"
-#include "contract/event.h"
+#include "contract/event_line.h"
 
 #define EE_TRACEPARENT_SIZE ((size_t)55)
-#define EE_TRACESTATE_MAX ((size_t)512)
 
 // What goes along beside the record, and lies in the spool as its attributes: nothing, or a
 // traceparent with perhaps a tracestate behind it.
@@ -17,7 +16,7 @@ struct ee_trace {
   size_t size;  // 0: none
   char bytes[EE_TRACEPARENT_SIZE + EE_TRACESTATE_MAX];
 };
-// False: it is not valid, and there is none now. tracestate may be absent; one that is too long is
+// False: it is not valid, and there is none now. tracestate may be absent; one that is not valid is
 // left out.
 bool ee_trace_set(struct ee_trace *trace, struct ee_str traceparent, struct ee_str tracestate);
 // Both absent unless there is one. Borrows.
@@ -44,9 +43,9 @@ struct envelope_event {
 };
 
 // A copy in the event's memory, with a NUL behind it; absent when there is no room.
+struct ee_str ee_event_keep(struct envelope_event *event, struct ee_str text);
 // The mistake when there was none: it holds too much, or memory is out. field may be NULL.
 int ee_event_no_room(const struct envelope_event *event, const char *field,
                      struct envelope_error *error);
-struct ee_str ee_event_keep(struct envelope_event *event, struct ee_str text);
 
 #endif

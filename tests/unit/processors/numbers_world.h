@@ -124,7 +124,7 @@ static inline size_t found_holes(struct world *w, char (**ret)[FOUND_TEXT]) {
   char(*texts)[FOUND_TEXT] = ee_arena_zero(&w->arena, count + 1, sizeof *texts);
   for (size_t i = 0; i < count; i++) {
     if (all[i].kind != EE_VIOLATION_KIND_PRODUCER_HOLE) continue;
-    const struct ee_numbers_hole *told = all[i].hole;
+    const struct ee_hole *told = all[i].hole;
     assert_non_null(told);
     assert_text(all[i].envelope_id, PRODUCER);
     assert_text(all[i].tenant, "");
