@@ -204,13 +204,13 @@ static bool read_head(int fd, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch
                     size_for(head->partitions));
 }
 
-// A hole is written before the counts that it moves.
+// A hole is written before the counts that it moves, and says where it moves them: what was moved
+// before the process was killed is not moved twice.
 static void mend_by_hole(struct ee_numbers *numbers, const struct ee_numbers_hole *hole) {
   struct ee_numbers_count *at = ee_numbers_at(numbers, hole->topic, hole->partition);
   if (hole->last < at->next) return;
-  uint64_t first = hole->first > at->next ? hole->first : at->next;
   uint64_t dropped = atomic_load(&at->dropped);
-  if (hole->reason == EE_HOLE_DISK_FULL) at->declared += hole->last + 1 - first;
+  if (hole->reason == EE_HOLE_DISK_FULL) at->declared += hole->declared - (uint32_t)at->declared;
   if (at->declared > dropped) at->declared = dropped;
   at->next = hole->last + 1;
 }
@@ -223,7 +223,6 @@ static void mend(struct ee_numbers *numbers) {
     if (at->next > INT64_MAX) at->next = 0;
     if (at->acked > at->next) at->acked = at->next;
     if (at->resent > at->next) at->resent = at->next;
-    if (atomic_load(&at->dropped) > INT64_MAX - at->next) atomic_store(&at->dropped, 0);
     if (at->declared > atomic_load(&at->dropped)) at->declared = atomic_load(&at->dropped);
   }
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
@@ -236,6 +235,11 @@ static void mend(struct ee_numbers *numbers) {
     } else {
       ee_numbers_clear_hole(hole);
     }
+  }
+  for (size_t i = 0; i < count; i++) {
+    struct ee_numbers_count *at = &numbers->counts[i];
+    uint64_t more = atomic_load(&at->dropped) - at->declared;
+    if (more > INT64_MAX - at->next) atomic_store(&at->dropped, at->declared);
   }
 }
 
@@ -351,15 +355,33 @@ static struct ee_numbers_hole *find_before(const struct ee_numbers *numbers,
   return NULL;
 }
 
-static struct ee_numbers_hole *find_free(const struct ee_numbers *numbers) {
+// One beyond those that are to be spared; NULL: there is none.
+static struct ee_numbers_hole *find_free(const struct ee_numbers *numbers, size_t spared) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    if (numbers->holes[i].reason == EE_HOLE_NONE) return &numbers->holes[i];
+    if (numbers->holes[i].reason == EE_HOLE_NONE && spared-- == 0) return &numbers->holes[i];
   }
   return NULL;
 }
 
+// Stores that a process which is killed leaves in this order.
+static void store_order(void) {
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
 // The joined one is written before the other goes: a crash between leaves both, which say the
 // same.
+static bool add_hole(struct ee_numbers *numbers, struct ee_numbers_hole *hole, size_t spared) {
+  struct ee_numbers_hole *before = find_before(numbers, hole);
+  struct ee_numbers_hole *at = find_free(numbers, spared);
+  if (at == NULL) return false;
+  if (before != NULL) hole->first = before->first;
+  hole->crc = hole_crc(numbers, hole);
+  *at = *hole;
+  store_order();
+  if (before != NULL) ee_numbers_clear_hole(before);
+  return true;
+}
+
 bool ee_numbers_add_hole(struct ee_numbers *numbers, uint8_t topic, int32_t partition,
                          uint64_t first, uint64_t last, enum ee_hole_reason reason) {
   struct ee_numbers_hole hole = {.first = first,
@@ -367,33 +389,37 @@ bool ee_numbers_add_hole(struct ee_numbers *numbers, uint8_t topic, int32_t part
                                  .partition = partition,
                                  .topic = topic,
                                  .reason = (uint8_t)reason};
-  struct ee_numbers_hole *before = find_before(numbers, &hole);
-  struct ee_numbers_hole *at = find_free(numbers);
-  if (at == NULL) return false;
-  if (before != NULL) hole.first = before->first;
-  hole.crc = hole_crc(numbers, &hole);
-  *at = hole;
-  if (before != NULL) ee_numbers_clear_hole(before);
-  return true;
+  return add_hole(numbers, &hole, 0);
 }
 
 void ee_numbers_clear_hole(struct ee_numbers_hole *hole) {
   *hole = (struct ee_numbers_hole){.reason = EE_HOLE_NONE};
 }
 
+// False: there is no room for the hole.
+static bool declare(struct ee_numbers *numbers, uint8_t topic, int32_t partition) {
+  struct ee_numbers_count *at = ee_numbers_at(numbers, topic, partition);
+  uint64_t dropped = atomic_load_explicit(&at->dropped, memory_order_relaxed);
+  if (dropped == at->declared) return true;
+  struct ee_numbers_hole hole = {.first = at->next,
+                                 .last = at->next + (dropped - at->declared) - 1,
+                                 .partition = partition,
+                                 .topic = topic,
+                                 .reason = EE_HOLE_DISK_FULL,
+                                 .declared = (uint32_t)dropped};
+  uint64_t next = hole.last + 1;
+  if (!add_hole(numbers, &hole, EE_NUMBERS_HOLES_SPARED)) return false;
+  store_order();
+  at->declared = dropped;
+  store_order();
+  at->next = next;
+  return true;
+}
+
 void ee_numbers_declare_dropped(struct ee_numbers *numbers) {
   for (uint8_t topic = 0; topic < EE_NUMBERS_TOPICS; topic++) {
     for (int32_t partition = 0; partition < numbers->partitions; partition++) {
-      struct ee_numbers_count *at = ee_numbers_at(numbers, topic, partition);
-      uint64_t dropped = atomic_load_explicit(&at->dropped, memory_order_relaxed);
-      uint64_t more = dropped - at->declared;
-      if (more == 0) continue;
-      if (!ee_numbers_add_hole(numbers, topic, partition, at->next, at->next + more - 1,
-                               EE_HOLE_DISK_FULL)) {
-        return;
-      }
-      at->declared = dropped;
-      at->next += more;
+      if (!declare(numbers, topic, partition)) return;
     }
   }
 }

@@ -14,6 +14,9 @@
 #define EE_NUMBERS_TOPICS 6              // those of the phases
 #define EE_NUMBERS_PARTITIONS_MAX 16384  // of each
 #define EE_NUMBERS_HOLES_MAX ((size_t)4096)
+// Of those, the ones that what was dropped leaves to what is refused: a record that is refused
+// waits for room, and what was dropped behind it stays until that record is settled.
+#define EE_NUMBERS_HOLES_SPARED ((size_t)256)
 
 // One topic's partition. Numbers count from 0.
 struct ee_numbers_count {
@@ -39,7 +42,8 @@ struct ee_numbers_hole {
   uint8_t topic;
   uint8_t reason;
   uint16_t zero;
-  uint32_t crc, zero_2;
+  uint32_t declared;  // DISK_FULL: the count's, once this is a hole; its lower half
+  uint32_t crc;
 };
 
 struct ee_numbers {
@@ -80,7 +84,7 @@ struct ee_numbers_count *ee_numbers_at(const struct ee_numbers *numbers, uint8_t
 bool ee_numbers_add_hole(struct ee_numbers *numbers, uint8_t topic, int32_t partition,
                          uint64_t first, uint64_t last, enum ee_hole_reason reason);
 void ee_numbers_clear_hole(struct ee_numbers_hole *hole);
-// Gives numbers to what was dropped, as holes; of one epoch, as far as there is room for holes.
+// Gives numbers to what was dropped, as holes, as far as there is room for them.
 void ee_numbers_declare_dropped(struct ee_numbers *numbers);
 // Moves acked over the holes that it stands before.
 void ee_numbers_pass_holes(struct ee_numbers *numbers);
