@@ -16,12 +16,13 @@ bool ee_reporter_init(struct ee_reporter *reporter, struct ee_numbers *numbers, 
   reporter->told = calloc(count_of(reporter), sizeof *reporter->told);
   reporter->telling = calloc(count_of(reporter), sizeof *reporter->telling);
   reporter->telling_holes = calloc(EE_NUMBERS_HOLES_MAX, sizeof *reporter->telling_holes);
+  reporter->told_holes = calloc(EE_NUMBERS_HOLES_MAX, sizeof *reporter->told_holes);
   reporter->under_way = calloc(partitions, sizeof *reporter->under_way);
   reporter->telling_end = calloc(partitions, sizeof *reporter->telling_end);
   reporter->ended_told = calloc(partitions, sizeof *reporter->ended_told);
   if (reporter->told != NULL && reporter->telling != NULL && reporter->telling_holes != NULL &&
-      reporter->under_way != NULL && reporter->telling_end != NULL &&
-      reporter->ended_told != NULL) {
+      reporter->told_holes != NULL && reporter->under_way != NULL &&
+      reporter->telling_end != NULL && reporter->ended_told != NULL) {
     return true;
   }
   ee_reporter_release(reporter);
@@ -32,6 +33,7 @@ void ee_reporter_release(struct ee_reporter *reporter) {
   free(reporter->told);
   free(reporter->telling);
   free(reporter->telling_holes);
+  free(reporter->told_holes);
   free(reporter->under_way);
   free(reporter->telling_end);
   free(reporter->ended_told);
@@ -48,10 +50,16 @@ static uint64_t reach(const struct ee_reporter *reporter, size_t i) {
   return reporter->ended ? count->next : count->acked;
 }
 
+// Whether there is a hole of that partition that was not told. One that has grown since is another.
+static bool untold(const struct ee_reporter *reporter, size_t i, int32_t partition) {
+  const struct ee_numbers_hole *hole = &reporter->numbers->holes[i];
+  return hole->reason != EE_HOLE_NONE && hole->partition == partition &&
+         hole->crc != reporter->told_holes[i];
+}
+
 static bool any_hole(const struct ee_reporter *reporter, int32_t partition) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    const struct ee_numbers_hole *hole = &reporter->numbers->holes[i];
-    if (hole->reason != EE_HOLE_NONE && hole->partition == partition) return true;
+    if (untold(reporter, i, partition)) return true;
   }
   return false;
 }
@@ -102,7 +110,7 @@ static void add_holes(struct ee_reporter *reporter, int32_t partition, const str
                       struct ee_producer_report *report) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
     const struct ee_numbers_hole *hole = &reporter->numbers->holes[i];
-    if (hole->reason == EE_HOLE_NONE || hole->partition != partition) continue;
+    if (!untold(reporter, i, partition)) continue;
     if (report->holes.count == EE_REPORT_HOLES_MAX) return;
     add_hole(report, topics[hole->topic], partition, hole->first, hole->last,
              ee_hole_reason_name(hole->reason));
@@ -138,13 +146,17 @@ bool ee_reporter_make(struct ee_reporter *reporter, int32_t partition,
   return true;
 }
 
-// A hole that has grown since is another one.
+static bool passed(const struct ee_reporter *reporter, const struct ee_numbers_hole *hole) {
+  return ee_numbers_at(reporter->numbers, hole->topic, hole->partition)->acked > hole->last;
+}
+
 static void settle_holes(struct ee_reporter *reporter, int32_t partition, bool written) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
     struct ee_numbers_hole *hole = &reporter->numbers->holes[i];
-    if (reporter->telling_holes[i] == 0 || hole->partition != partition) continue;
-    if (written && hole->crc == reporter->telling_holes[i]) ee_numbers_clear_hole(hole);
+    if (hole->reason == EE_HOLE_NONE || hole->partition != partition) continue;
+    if (written && hole->crc == reporter->telling_holes[i]) reporter->told_holes[i] = hole->crc;
     reporter->telling_holes[i] = 0;
+    if (hole->crc == reporter->told_holes[i] && passed(reporter, hole)) ee_numbers_clear_hole(hole);
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one epoch has to report of its numbers (schemas/producer.avsc): of each partition that
 // has something new, its last numbers and holes. Pure; what is reported is known only when the
-// report was written.
+// report was written. A hole is kept until all before it is acknowledged too: the next opening
+// would take its numbers for lost.
 #ifndef EE_CLIENT_REPORT_H
 #define EE_CLIENT_REPORT_H
 
@@ -17,6 +18,7 @@ struct ee_reporter {
   uint64_t *told;              // by count: acked, as was reported
   uint64_t *telling;           // as the report under way has it
   uint32_t *telling_holes;     // by hole: the checksum of the one that is under way; 0: none
+  uint32_t *told_holes;        // likewise: of the one that was reported
   bool *under_way;             // by partition
   bool *telling_end;           // the one under way says that the epoch has ended
   bool *ended_told;

@@ -109,7 +109,7 @@ static int setup(void **state) {
                                  .topic = EE_TOPIC_ADMISSION,
                                  .attributes = ee_bytes("opaque", 6),
                                  .payload = ee_buf_bytes(&payload)};
-    assert_true(ee_spool_append(spool, &item));
+    assert_true(ee_spool_append(spool, &item, NULL));
     assert_int_equal(ee_spool_read(spool, &entry, NULL), EE_SPOOL_READ_RECORD);
     at[i] = entry.at;
     if (i == 1) settle(spool, &entry);

@@ -87,7 +87,7 @@ static size_t holes_of(const struct ee_numbers *numbers) {
 static void assert_hole(const struct ee_numbers *numbers, uint8_t topic, int32_t partition,
                         uint64_t first, uint64_t last, enum ee_hole_reason reason) {
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    const struct ee_hole *hole = &numbers->holes[i];
+    const struct ee_numbers_hole *hole = &numbers->holes[i];
     if (hole->reason == reason && hole->topic == topic && hole->partition == partition &&
         hole->first == first && hole->last == last) {
       return;
@@ -252,9 +252,9 @@ static void damaged_holes_are_left_out(void **state) {
   assert_true(ee_numbers_add_hole(&numbers, 2, 1, 8, 8, EE_HOLE_TORN));
   size_t start = (size_t)((uint8_t *)numbers.holes - numbers.bytes);
   ee_numbers_close(&numbers);
-  for (size_t at = 0; at < sizeof(struct ee_hole); at++) {
+  for (size_t at = 0; at < sizeof(struct ee_numbers_hole); at++) {
     uint8_t was = poke(start + at, 0);
-    struct ee_hole kept;
+    struct ee_numbers_hole kept;
     int file = open_file();
     poke(start + at, was);
     assert_int_equal(pread(file, &kept, sizeof kept, (off_t)start), sizeof kept);
@@ -346,7 +346,7 @@ static void be_killed(const struct kill_case *c) {
   atomic_store(&at->dropped, 2);
   ee_numbers_declare_dropped(&numbers);
   size_t old = numbers.holes[0].reason == EE_HOLE_NONE;
-  struct ee_hole before = numbers.holes[old];
+  struct ee_numbers_hole before = numbers.holes[old];
   atomic_store(&at->dropped, 7);
   ee_numbers_declare_dropped(&numbers);
   assert_int_equal(at->next, 15);
@@ -368,7 +368,7 @@ static void assert_declared_once(const struct kill_case *c) {
   ee_numbers_declare_dropped(&numbers);
   bool covered[64] = {false};
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    const struct ee_hole *hole = &numbers.holes[i];
+    const struct ee_numbers_hole *hole = &numbers.holes[i];
     if (hole->reason == EE_HOLE_NONE) continue;
     assert_true(hole->topic == 4 && hole->partition == 1 && hole->reason == DISK_FULL);
     assert_true(hole->last < COUNT_OF(covered));
@@ -387,11 +387,11 @@ static void a_kill_declares_nothing_twice(void **state) {
   (void)state;
   for (uint64_t since = 0; since < 4; since += 3) {
     struct kill_case c = {.dropped_since = since};
-    for (; c.hole_bytes <= sizeof(struct ee_hole); c.hole_bytes++) {
+    for (; c.hole_bytes <= sizeof(struct ee_numbers_hole); c.hole_bytes++) {
       be_killed(&c);
       assert_declared_once(&c);
     }
-    c.hole_bytes = sizeof(struct ee_hole);
+    c.hole_bytes = sizeof(struct ee_numbers_hole);
     bool *stores[] = {&c.before_cleared, &c.declared, &c.next};
     for (size_t i = 0; i < COUNT_OF(stores); i++) {
       *stores[i] = true;

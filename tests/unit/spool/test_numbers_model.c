@@ -131,7 +131,7 @@ static void check_holes(const struct world *world, uint8_t topic, int32_t partit
   const struct line *line = &world->lines[topic][partition];
   enum ee_hole_reason reasons[NUMBERS] = {EE_HOLE_NONE};
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    const struct ee_hole *hole = &world->numbers.holes[i];
+    const struct ee_numbers_hole *hole = &world->numbers.holes[i];
     bool mine = hole->reason != EE_HOLE_NONE && hole->topic == topic;
     if (!mine || hole->partition != partition) continue;
     assert_true(hole->first <= hole->last && hole->last < line->next);
