@@ -99,6 +99,7 @@ static void acknowledged_numbers_are_told(void **state) {
   give(0, 1, 9, 0);  // given, not acknowledged
   assert_false(any_due(&reporter));
   give(0, 1, 9, 4);
+  ee_numbers_at(&numbers, 0, 1)->resent = 1;  // told at the end
   give(5, 1, 2, 2);
   assert_false(ee_reporter_due(&reporter, 0));
   struct ee_producer_report report = make(&reporter, 1);
