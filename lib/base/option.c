@@ -48,9 +48,13 @@ static bool set_property(struct ee_properties *properties, const char *text, str
   if (properties->count == EE_PROPERTIES_MAX) {
     return ee_err_set(err, "more than %d properties", EE_PROPERTIES_MAX);
   }
-  struct ee_property *fresh = &properties->items[properties->count++];
-  *fresh = (struct ee_property){.name = NULL, .value = NULL};
-  return set_text(&fresh->name, name, err) && set_text(&fresh->value, value, err);
+  struct ee_property fresh = {.name = NULL, .value = NULL};
+  if (!set_text(&fresh.name, name, err) || !set_text(&fresh.value, value, err)) {
+    free((void *)fresh.name);
+    return false;
+  }
+  properties->items[properties->count++] = fresh;
+  return true;
 }
 
 static bool set_value(const struct ee_option *option, void *settings, const char *text,
@@ -346,9 +350,8 @@ bool ee_options_defaults(const struct ee_command *command, void *settings, struc
 bool ee_options_set(const struct ee_command *command, void *settings, const char *name,
                     const char *text, struct ee_err *err) {
   const struct ee_option *option = ee_option_find(command, ee_str(name));
-  if (option == NULL || ee_option_is_common(option)) {
-    return unknown(command, "", ee_str(name), err);
-  }
+  if (option == NULL) return unknown(command, "", ee_str(name), err);
+  if (ee_option_is_common(option)) return ee_err_set(err, "%s is for the command line", name);
   return set_from(name, option, settings, text, err);
 }
 
