@@ -109,12 +109,15 @@ static bool set_schemas(struct envelope_producer *producer, struct ee_err *err) 
   return client->schema_directory != NULL || ee_err_set(err, "memory is out");
 }
 
+static struct ee_spool_settings spool_settings(const struct ee_producer_settings *values) {
+  return (struct ee_spool_settings){.directory = values->spool,
+                                    .segment_bytes = (size_t)values->segment_bytes,
+                                    .most_bytes = (uint64_t)values->spool_bytes,
+                                    .wall_s = ee_clock_wall_micros() / EE_MICROS_PER_S};
+}
+
 static bool open_spool(struct envelope_producer *producer, struct ee_err *err) {
-  const struct ee_producer_settings *values = &producer->settings.values;
-  struct ee_spool_settings settings = {.directory = values->spool,
-                                       .segment_bytes = (size_t)values->segment_bytes,
-                                       .most_bytes = (uint64_t)values->spool_bytes,
-                                       .wall_s = ee_clock_wall_micros() / EE_MICROS_PER_S};
+  struct ee_spool_settings settings = spool_settings(&producer->settings.values);
   struct ee_err kept;
   if (!ee_spool_open(&settings, &producer->spool, err)) return false;
   if (!ee_spool_keep(producer->spool, &kept)) {
@@ -148,16 +151,22 @@ static bool open_sender(struct envelope_producer *producer, struct ee_err *err) 
   return ee_sender_new(&sender, &producer->sender, err);
 }
 
-static bool open_all(struct envelope_producer *producer, struct ee_err *err) {
+static int open_all(struct envelope_producer *producer, struct ee_err *err) {
   uint8_t *alive = ee_wiped_on_fork();
-  if (alive == NULL) return ee_err_set(err, "no memory that a fork wipes (Linux 4.14)");
+  if (alive == NULL) {
+    ee_err_set(err, "no memory that a fork wipes (Linux 4.14)");
+    return ENVELOPE_UNAVAILABLE;
+  }
   *alive = 1;
   producer->alive = alive;
-  if (!open_spool(producer, err) || !set_schemas(producer, err)) return false;
+  if (!open_spool(producer, err) || !set_schemas(producer, err)) return ENVELOPE_UNAVAILABLE;
   make_name(producer);
-  return ee_kafka_outlet_new(&producer->settings.values.client, producer->name, &producer->outlet,
-                             err) &&
-         open_sender(producer, err) && producer_start(producer, err);
+  if (!ee_kafka_outlet_new(&producer->settings.values.client, producer->name, &producer->outlet,
+                           err)) {
+    return ENVELOPE_BAD_SETTING;  // of librdkafka's or the registry's
+  }
+  bool open = open_sender(producer, err) && producer_start(producer, err);
+  return open ? ENVELOPE_OK : ENVELOPE_UNAVAILABLE;
 }
 
 // Its threads have ended, or were never started.
@@ -198,12 +207,17 @@ int envelope_producer_open(const envelope_settings *settings, envelope_producer 
   if (settings->values.spool == NULL) {
     return ee_mistake(error, ENVELOPE_BAD_SETTING, "spool", "spool: a directory has to be named");
   }
+  struct ee_spool_settings spool = spool_settings(&settings->values);
+  if (!ee_spool_settings_fit(&spool, &err)) {
+    return ee_mistake(error, ENVELOPE_BAD_SETTING, "spool-bytes", "%s", err.text);
+  }
   pthread_once(&once, prepare_process);
   struct envelope_producer *producer = new_producer(settings, &err);
   if (producer == NULL) return ee_mistake_of_err(error, ENVELOPE_NO_MEMORY, &err);
-  if (!open_all(producer, &err)) {
+  int result = open_all(producer, &err);
+  if (result != ENVELOPE_OK) {
     release(producer, true);
-    return ee_mistake_of_err(error, ENVELOPE_UNAVAILABLE, &err);
+    return ee_mistake_of_err(error, result, &err);
   }
   list(producer);
   *ret = producer;

@@ -60,7 +60,7 @@ bool ee_spool_append(struct ee_spool *spool, const struct ee_spool_item *item,
 
 // ---- Opening.
 
-static bool check(const struct ee_spool_settings *settings, struct ee_err *err) {
+bool ee_spool_settings_fit(const struct ee_spool_settings *settings, struct ee_err *err) {
   size_t size = settings->segment_bytes;
   if (size < EE_SPOOL_SEGMENT_LEAST || size > EE_SPOOL_SEGMENT_MOST || size % 4096 != 0) {
     return ee_err_set(err, "a segment of %zu bytes: it has 1 MiB to 1 GiB, in pages of 4096", size);
@@ -162,7 +162,7 @@ static bool open_all(struct ee_spool *spool, const struct ee_spool_settings *set
 
 bool ee_spool_open(const struct ee_spool_settings *settings, struct ee_spool **ret,
                    struct ee_err *err) {
-  if (!check(settings, err)) return false;
+  if (!ee_spool_settings_fit(settings, err)) return false;
   struct ee_spool *spool = aligned_alloc(CACHE_LINE, sizeof *spool);
   if (spool == NULL) return ee_err_set(err, "no memory for a spool");
   memset(spool, 0, sizeof *spool);

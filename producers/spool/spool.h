@@ -29,8 +29,11 @@ struct ee_spool_at {
   uint64_t segment, offset;
 };
 
+// Whether its sizes are within bounds; err says which are.
+bool ee_spool_settings_fit(const struct ee_spool_settings *settings, struct ee_err *err);
+
 // May block on the disk. What is there already and cannot be used is told when it is read. False:
-// another process has it, a later version wrote it, or the system refuses.
+// the settings do not fit, another process has it, a later version wrote it, or the system refuses.
 bool ee_spool_open(const struct ee_spool_settings *settings, struct ee_spool **ret,
                    struct ee_err *err);
 // Nobody may be using it. NULL is allowed. What is not settled stays for the next opening.
