@@ -86,10 +86,25 @@ static int result_of(enum ee_reason reason) {
   }
 }
 
+// Bytes of the path that a detail begins with: names, and keys or indices in brackets. 0: it is
+// about no field.
+static size_t path_size(const char *detail) {
+  const char *at = detail;
+  for (;;) {
+    at += strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+    if (*at == ':') return (size_t)(at - detail);
+    if (*at != '[' || at == detail) return 0;
+    do {
+      at = strchr(at + 1, ']');
+    } while (at != NULL && strchr(":.[", at[1]) == NULL);  // a key may have one
+    if (at == NULL) return 0;
+    at++;
+  }
+}
+
 int ee_mistake_of_fault(struct envelope_error *error, const struct ee_fault *fault) {
   char field[sizeof error->field];
-  const char *colon = strstr(fault->detail, ": ");
-  size_t size = colon == NULL ? 0 : (size_t)(colon - fault->detail);
+  size_t size = path_size(fault->detail);
   if (size >= sizeof field) size = sizeof field - 1;
   memcpy(field, fault->detail, size);
   field[size] = '\0';

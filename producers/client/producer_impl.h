@@ -16,7 +16,7 @@
 // Of the setting sync = call: calls wait for their turn, and one sync serves all that wait.
 struct ee_sync {
   uint64_t asked, done;         // calls, in the order in which they asked
-  bool failed;                  // the last one
+  uint64_t failed;              // the last of them that failed, or waited with one that did
   struct ee_spool_at from, to;  // of those that are not done
 };
 

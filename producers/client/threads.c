@@ -130,7 +130,7 @@ static void sync_asked(struct envelope_producer *producer) {
     if (!synced) ee_notice(&producer->settings.notices, ENVELOPE_ERROR, "spool: %s", err.text);
     pthread_mutex_lock(&producer->lock);
     sync->done = asked;
-    sync->failed = !synced;
+    if (!synced) sync->failed = asked;
     pthread_cond_broadcast(&producer->changed);
   }
 }
@@ -176,7 +176,7 @@ bool producer_sync(struct envelope_producer *producer, struct ee_spool_at at) {
   pthread_cond_broadcast(&producer->changed);
   while (sync->done < mine)
     pthread_cond_wait(&producer->changed, &producer->lock);
-  bool synced = !sync->failed;
+  bool synced = mine > sync->failed;
   pthread_mutex_unlock(&producer->lock);
   return synced;
 }
