@@ -95,10 +95,9 @@ int envelope_emit(envelope_producer *producer, envelope_event *event,
 // valid.
 static bool set_trace(const struct ee_event_line *event, struct ee_str traceparent,
                       struct ee_str tracestate, struct ee_trace *ret) {
-  ret->size = 0;
   if (event->traceparent.data != NULL)
     return ee_trace_set(ret, event->traceparent, event->tracestate);
-  if (traceparent.data != NULL) ee_trace_set(ret, traceparent, tracestate);
+  ee_trace_set(ret, traceparent, tracestate);
   return true;
 }
 

@@ -47,6 +47,7 @@ static void the_field_is_the_path(void **state) {
                {"extensions[a]b]: the key", "extensions[a]b]"},
                {"caller.authority_refs[12].kind: is required", "caller.authority_refs[12].kind"},
                {"not JSON: '[' expected", ""},
+               {"not JSON: ']: ' expected", ""},
                {"not an object", ""},
                {"more than 32 levels of nesting", ""},
                {"[3]: is wrong", ""},
