@@ -91,7 +91,7 @@ once = $(eval $(1) := $(2))$($(1))
 library_cflags = $(call require,$(libraries) $(allocator),make packages)$(call once,library_cflags,$(shell \
   pkg-config --cflags $(libraries)))
 # Some Debian releases ship lmdb without a .pc file.
-library_libs = $(call once,library_libs,$(shell pkg-config --libs $(libraries)) -llmdb -lpthread)
+library_libs = $(call once,library_libs,$(shell pkg-config --libs $(libraries)) -llmdb -lpthread -lm)
 cmocka_cflags = $(call require,cmocka,deploy/install-packages check)$(call \
   once,cmocka_cflags,$(shell pkg-config --cflags cmocka))
 cmocka_libs = $(call once,cmocka_libs,$(shell pkg-config --libs cmocka))

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "tools/envelope-traffic/traffic.h"
+#include "tools/traffic/random.h"
 
 #define MEMORY_BYTES (INT64_C(4) << 20)
 #define FILE_MAX ((size_t)64 << 20)

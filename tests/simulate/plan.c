@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/envelope-traffic/traffic.h"
+#include "tools/traffic/random.h"
 
 static const struct {
   const char *name;

@@ -86,9 +86,11 @@ static bool has_repeats(const struct pool_envelope *envelope) {
 }
 
 static struct pool_envelope make_envelope(struct pool *pool, struct ee_codec *codec,
-                                          struct random *random, size_t number) {
+                                          const struct story_model *model, struct random *random,
+                                          size_t number) {
   struct lines lines = {.items = NULL};
-  story_tell(&lines, random, (int64_t)number, STORIES_AT);
+  struct story_sink sink = lines_sink(&lines);
+  traffic_tell(model, random, (int64_t)number, STORIES_AT, &sink);
   if (lines.failed) give_up("the pool", "memory is out");
   qsort(lines.items, lines.count, sizeof *lines.items, by_time);
   struct pool_envelope envelope = {
@@ -116,6 +118,10 @@ static struct pool_event make_policy(struct pool *pool, struct ee_codec *codec, 
 
 void pool_make(struct pool *pool, struct ee_codec *codec, size_t envelopes) {
   struct random random = {.state = 1};
+  struct tenants tenants;
+  struct ee_err err;
+  if (!tenants_init(&tenants, TENANTS, TENANT_EXPONENT, &err)) give_up("the pool", err.text);
+  struct story_model model = {.tenants = &tenants, .time_scale = 1};
   ee_arena_init(&pool->arena, POOL_MEMORY);
   pool->count = envelopes;
   pool->envelopes = ee_arena_zero(&pool->arena, envelopes, sizeof *pool->envelopes);
@@ -123,8 +129,9 @@ void pool_make(struct pool *pool, struct ee_codec *codec, size_t envelopes) {
   pool->policies = ee_arena_zero(&pool->arena, pool->policy_count, sizeof *pool->policies);
   if (pool->envelopes == NULL || pool->policies == NULL) give_up("the pool", "memory is out");
   for (size_t i = 0; i < envelopes; i++) {
-    pool->envelopes[i] = make_envelope(pool, codec, &random, i);
+    pool->envelopes[i] = make_envelope(pool, codec, &model, &random, i);
   }
+  tenants_release(&tenants);
   for (size_t i = 0; i < pool->policy_count; i++) {
     pool->policies[i] = make_policy(pool, codec, policies[i]);
   }

@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "stream/broker.h"
-#include "tools/envelope-traffic/traffic.h"
+#include "tools/traffic/random.h"
 
 #define PRODUCERS 2
 #define PRODUCER_PARTITIONS_MAX 3

@@ -20,7 +20,7 @@
 #include "tests/simulate/instance.h"
 #include "tests/simulate/outputs.h"
 #include "tests/simulate/producers.h"
-#include "tools/envelope-traffic/traffic.h"
+#include "tools/traffic/random.h"
 
 #define START_MS INT64_C(1780000000000)
 #define MEMORY_MAX ((size_t)64 << 20)

@@ -128,7 +128,7 @@ def test_the_report_is_what_was_written(local: Local) -> None:
 
 
 def test_records_lie_where_kafka_would_have_them(local: Local) -> None:
-    local.run(local.traffic("--envelopes", "200"), "--out", local.out, "--partitions", "5")
+    local.run(local.traffic("--envelopes", "400"), "--out", local.out, "--partitions", "5")
     for topic in sorted(DERIVED - {"usage.tenant", "deadletter"}):
         found = records(local.out, topic)
         assert {r["topic"] for r in found} == {f"envelope.{topic}.v1"}

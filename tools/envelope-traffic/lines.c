@@ -1,29 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines of JSON, collected and sorted; and the randomness behind them.
+// Lines of JSON, collected and sorted.
 #include <sodium.h>
 #include <stdlib.h>
 
 #include "base/array.h"
 #include "contract/event_line.h"
 #include "tools/envelope-traffic/traffic.h"
-
-#define LINE_BYTES_MAX ((size_t)1 << 20)
-
-// splitmix64.
-uint64_t random_next(struct random *random) {
-  uint64_t z = random->state += UINT64_C(0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-  return z ^ (z >> 31);
-}
-
-int64_t random_below(struct random *random, int64_t below) {
-  return (int64_t)(random_next(random) % (uint64_t)below);
-}
-
-bool random_chance(struct random *random, int per_mille) {
-  return random_below(random, 1000) < per_mille;
-}
 
 // Takes the text.
 static void add(struct lines *lines, char *text, int64_t sent_at) {
@@ -46,12 +28,16 @@ static char *text_of(struct ee_buf *buf) {
   return text;
 }
 
-void lines_add_event(struct lines *lines, enum ee_topic topic, const void *record,
-                     int64_t sent_at) {
+static void take(void *context, enum ee_phase phase, const void *record, int64_t sent_at) {
+  struct ee_str absent = {.data = NULL};
   struct ee_buf line;
-  ee_buf_init(&line, LINE_BYTES_MAX);
-  ee_event_line_write(topic, record, (struct ee_str){0}, (struct ee_str){0}, &line);
-  add(lines, text_of(&line), sent_at);
+  ee_buf_init(&line, EE_LINE_MAX);
+  ee_event_line_write((enum ee_topic)phase, record, absent, absent, &line);
+  add(context, text_of(&line), sent_at);
+}
+
+struct story_sink lines_sink(struct lines *lines) {
+  return (struct story_sink){.take = take, .context = lines};
 }
 
 void lines_add_raw(struct lines *lines, struct ee_str key, struct ee_bytes value, int partition,
@@ -64,7 +50,7 @@ void lines_add_raw(struct lines *lines, struct ee_str key, struct ee_bytes value
     return;
   }
   sodium_bin2base64(base64, size, value.data, value.size, sodium_base64_VARIANT_ORIGINAL);
-  ee_buf_init(&line, LINE_BYTES_MAX);
+  ee_buf_init(&line, EE_LINE_MAX);
   ee_buf_printf(&line, "{\"topic\":\"%s\",", ee_topics[EE_TOPIC_ADMISSION].name);
   if (partition >= 0) ee_buf_printf(&line, "\"partition\":%d,", partition);
   ee_buf_text(&line, "\"key\":");

@@ -6,6 +6,7 @@
 #include "base/option.h"
 #include "base/time.h"
 #include "tools/envelope-traffic/traffic.h"
+#include "tools/traffic/start.h"
 
 #define AT(FIELD) offsetof(struct traffic_settings, FIELD)
 
@@ -41,23 +42,28 @@ static const struct ee_option options[] = {{.name = "envelopes",
                                             .doc = "How long it lasts."},
                                            {.name = NULL}};
 
-static bool generate(const struct traffic_settings *settings, struct ee_err *err) {
-  struct lines lines = {.items = NULL};
+static void tell(const struct traffic_settings *settings, const struct story_model *model,
+                 int64_t start, struct lines *lines) {
   struct random random = {.state = (uint64_t)settings->seed};
-  int64_t start = ee_clock_wall_micros();
-  if (strcmp(settings->start, "now") != 0 && !ee_time_parse(ee_str(settings->start), &start)) {
-    return ee_err_set(err, "--start: %s is neither now nor an RFC 3339 time", settings->start);
-  }
+  struct story_sink sink = lines_sink(lines);
   int64_t span = settings->span_ms * EE_MICROS_PER_MS;
   for (int64_t i = 0; i < settings->envelopes; i++) {
     int64_t at = start + random_below(&random, span);
-    story_tell(&lines, &random, i, at);
-    if (i % 250 == 125) {
-      story_malformed(&lines, &random, i, (int)(i / 250 % MALFORMED_KINDS), at);
-    }
+    traffic_tell(model, &random, i, at, &sink);
+    if (i % 250 == 125) malformed_add(lines, &random, i, (int)(i / 250 % MALFORMED_KINDS), at);
   }
+}
+
+static bool generate(const struct traffic_settings *settings, struct ee_err *err) {
+  struct lines lines = {.items = NULL};
+  struct tenants tenants;
+  int64_t start;
+  if (!start_read(settings->start, &start, err)) return false;
+  if (!tenants_init(&tenants, TENANTS, TENANT_EXPONENT, err)) return false;
+  tell(settings, &(struct story_model){.tenants = &tenants, .time_scale = 1}, start, &lines);
   bool written = lines_write(&lines, stdout);
   lines_release(&lines);
+  tenants_release(&tenants);
   return written || ee_err_set(err, "the lines cannot be written: %s", strerror(errno));
 }
 

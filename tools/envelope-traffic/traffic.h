@@ -5,10 +5,8 @@
 
 #include <stdio.h>
 
-#include "base/arena.h"
-#include "base/buf.h"
-#include "contract/catalogue.h"
-#include "records.h"
+#include "base/slice.h"
+#include "tools/traffic/story.h"
 
 struct traffic_settings {
   int64_t envelopes;
@@ -16,18 +14,6 @@ struct traffic_settings {
   const char *start;
   int64_t span_ms;
 };
-
-// ---- Randomness.
-
-struct random {
-  uint64_t state;
-};
-
-uint64_t random_next(struct random *random);
-// 0 to below; below > 0.
-int64_t random_below(struct random *random, int64_t below);
-// True in so many of a thousand.
-bool random_chance(struct random *random, int per_mille);
 
 // ---- Lines, collected and then written in the order of the time they are sent.
 
@@ -43,21 +29,18 @@ struct lines {
   bool failed;  // no memory
 };
 
-// Adds the line of an event of a phase's topic.
-void lines_add_event(struct lines *lines, enum ee_topic topic, const void *record, int64_t sent_at);
+// Takes the events of stories, a line each.
+struct story_sink lines_sink(struct lines *lines);
 // Adds a record on the admission topic as it is. partition -1: by key.
 void lines_add_raw(struct lines *lines, struct ee_str key, struct ee_bytes value, int partition,
                    int64_t sent_at);
 bool lines_write(struct lines *lines, FILE *out);
 void lines_release(struct lines *lines);
 
-// ---- Stories.
-
-// One envelope's events, whatever becomes of it. number makes its ids.
-void story_tell(struct lines *lines, struct random *random, int64_t number, int64_t at);
-// One record that breaks the contract, a different way for each `kind`.
+// Adds one record that breaks the contract, a different way for each `kind`. number makes its
+// envelope_id.
 #define MALFORMED_KINDS 10
-void story_malformed(struct lines *lines, struct random *random, int64_t number, int kind,
-                     int64_t at);
+void malformed_add(struct lines *lines, struct random *random, int64_t number, int kind,
+                   int64_t at);
 
 #endif

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to one envelope: asked, granted as asked or less or otherwise, ended well or
 // not, with the accidents of a real day.
-#include "base/time.h"
-#include "contract/event.h"
-#include "contract/ident.h"
-#include "contract/record.h"
-#include "tools/envelope-traffic/traffic.h"
-#include "wire/framing.h"
+#include "tools/traffic/story.h"
 
-#define TENANTS 40
-#define AVRO_BYTES_MAX ((size_t)1 << 16)
-#define LENGTH_AT 10  // behind the framing
+#include <stdio.h>
+
+#include "base/time.h"
+#include "contract/record.h"
+
+#define MS EE_MICROS_PER_MS
 #define SECOND EE_MICROS_PER_S
+#define MINUTE (60 * SECOND)
 
 struct story {
-  struct lines *lines;
+  const struct story_model *model;
+  const struct story_sink *sink;
   struct random *random;
   char envelope_id[EE_UUID_SIZE];
   char tenant[16], user[48];
@@ -22,25 +22,45 @@ struct story {
   int64_t at;  // when it was asked
 };
 
-static void make_id(struct random *random, int64_t at, char out[EE_UUID_SIZE]) {
-  uint64_t words[2] = {random_next(random), random_next(random)};
-  uint8_t bytes[10];
-  memcpy(bytes, words, sizeof bytes);
-  ee_uuid7_make(at / EE_MICROS_PER_MS, bytes, out);
+// ---- Delays. Run times are log-normal: most are short, and a few take most of the time.
+
+struct delay {
+  int64_t median;  // microseconds
+  double sigma;
+};
+
+static const struct delay refusal = {80 * MS, 1.0}, resolution = {200 * MS, 1.3},
+                          deployed = {40 * MINUTE, 0.9};
+static const struct delay runs[] = {[EE_EXECUTION_KIND_DEPLOYMENT] = {90 * SECOND, 0.6},
+                                    [EE_EXECUTION_KIND_INFERENCE] = {2 * SECOND, 1.0},
+                                    [EE_EXECUTION_KIND_PIPELINE_STEP] = {MINUTE, 1.0},
+                                    [EE_EXECUTION_KIND_MAINTENANCE_TASK] = {30 * SECOND, 0.8},
+                                    [EE_EXECUTION_KIND_EVALUATION] = {5 * MINUTE, 1.0},
+                                    [EE_EXECUTION_KIND_DATA_MOVEMENT] = {2 * MINUTE, 1.2},
+                                    [EE_EXECUTION_KIND_TOOL_CALL] = {500 * MS, 1.2},
+                                    [EE_EXECUTION_KIND_AGENT_RUN] = {3 * MINUTE, 1.0},
+                                    [EE_EXECUTION_KIND_OTHER] = {10 * SECOND, 1.0}};
+
+#define KINDS ((int64_t)(sizeof runs / sizeof *runs))
+
+static int64_t after(const struct story *story, int64_t at, double micros) {
+  return at + (int64_t)(micros * story->model->time_scale);
 }
 
-// Few tenants have most of the traffic.
-static int pick_tenant(struct random *random) {
-  int64_t first = random_below(random, TENANTS), second = random_below(random, TENANTS);
-  int64_t third = random_below(random, TENANTS);
-  int64_t least = first < second ? first : second;
-  return (int)(least < third ? least : third);
+static int64_t after_delay(const struct story *story, int64_t at, const struct delay *delay) {
+  return after(story, at, random_log_normal(story->random, (double)delay->median, delay->sigma));
+}
+
+// ---- Events.
+
+static void send(const struct story *story, enum ee_phase phase, const void *record, int64_t at) {
+  story->sink->take(story->sink->context, phase, record, at);
 }
 
 static void head(struct story *story, void *record, int64_t occurred_at,
                  char event_id[EE_UUID_SIZE]) {
   struct ee_event_head *common = record;
-  make_id(story->random, occurred_at, event_id);
+  random_uuid7(story->random, occurred_at, event_id);
   common->envelope_id = ee_str(story->envelope_id);
   common->event_id = ee_str(event_id);
   common->tenant = ee_str(story->tenant);
@@ -105,16 +125,16 @@ static void admit(struct story *story, struct ee_resources *asked, struct ee_lon
   }
   ask(story, &record.requested, amount);
   *asked = record.requested;
-  lines_add_event(story->lines, EE_TOPIC_ADMISSION, &record, story->at);
+  send(story, EE_PHASE_ADMISSION, &record, story->at);
   if (random_chance(story->random, 15)) {  // sent again
-    lines_add_event(story->lines, EE_TOPIC_ADMISSION, &record, story->at + SECOND);
+    send(story, EE_PHASE_ADMISSION, &record, after(story, story->at, SECOND));
   }
   if (random_chance(story->random, 8)) {  // somebody rewrites the ask
     char other[EE_UUID_SIZE];
-    make_id(story->random, story->at, other);
+    random_uuid7(story->random, story->at, other);
     record.event_id = ee_str(other);
     record.requested.cpu_millis = number(99000);
-    lines_add_event(story->lines, EE_TOPIC_ADMISSION, &record, story->at + 2 * SECOND);
+    send(story, EE_PHASE_ADMISSION, &record, after(story, story->at, 2 * SECOND));
   }
 }
 
@@ -136,8 +156,8 @@ static void grant(struct story *story, const struct ee_resources *asked, int64_t
   record.resolution.backend = EE_STR("kubernetes");
   record.resolution.routing = EE_STR("least-loaded");
   // One in a hundred arrives minutes late.
-  int64_t late = random_chance(story->random, 10) ? 300 * SECOND : 0;
-  lines_add_event(story->lines, EE_TOPIC_RESOLVED, &record, at + late);
+  int64_t late = random_chance(story->random, 10) ? 5 * MINUTE : 0;
+  send(story, EE_PHASE_RESOLVED, &record, after(story, at, (double)late));
 }
 
 static void fail(struct story *story, const char *stage, int64_t at) {
@@ -149,7 +169,7 @@ static void fail(struct story *story, const char *stage, int64_t at) {
   record.code =
       random_chance(story->random, 500) ? EE_STR("quota_exceeded") : EE_STR("image_pull_backoff");
   record.reason = EE_STR("see the backend's log");
-  lines_add_event(story->lines, EE_TOPIC_FAILED, &record, at);
+  send(story, EE_PHASE_FAILED, &record, at);
 }
 
 static void measure(struct story *story, const struct ee_resources *asked,
@@ -170,9 +190,9 @@ static void finish(struct story *story, const struct ee_resources *asked, int64_
   snprintf(runtime_id, sizeof runtime_id, "runtime-%d", (int)random_below(story->random, 1000000));
   record.runtime_id = ee_str(runtime_id);
   measure(story, asked, &record.measured, &used);
-  lines_add_event(story->lines, EE_TOPIC_FINALIZED, &record, at);
+  send(story, EE_PHASE_FINALIZED, &record, at);
   if (random_chance(story->random, 15)) {  // sent again
-    lines_add_event(story->lines, EE_TOPIC_FINALIZED, &record, at + SECOND);
+    send(story, EE_PHASE_FINALIZED, &record, after(story, at, SECOND));
   }
 }
 
@@ -182,7 +202,7 @@ static void release(struct story *story, int64_t at) {
   ee_record_init(&ee_released_type, &record);
   head(story, &record, at, event_id);
   record.reason = EE_STR("no longer wanted");
-  lines_add_event(story->lines, EE_TOPIC_RELEASED, &record, at);
+  send(story, EE_PHASE_RELEASED, &record, at);
 }
 
 static void annotate(struct story *story, int64_t at) {
@@ -193,11 +213,11 @@ static void annotate(struct story *story, int64_t at) {
   head(story, &record, at, event_id);
   record.annotations.entries = &entry;
   record.annotations.count = 1;
-  lines_add_event(story->lines, EE_TOPIC_ANNOTATION, &record, at);
+  send(story, EE_PHASE_ANNOTATION, &record, at);
 }
 
 static void end(struct story *story, const struct ee_resources *asked, int64_t granted_at) {
-  int64_t at = granted_at + SECOND + random_below(story->random, 40 * SECOND);
+  int64_t at = after_delay(story, granted_at, &runs[story->kind]);
   if (random_chance(story->random, 60)) {
     fail(story, "run", at);
     return;
@@ -205,87 +225,37 @@ static void end(struct story *story, const struct ee_resources *asked, int64_t g
   if (random_chance(story->random, 20)) return;  // never heard of again
   finish(story, asked, at);
   if (story->kind == EE_EXECUTION_KIND_DEPLOYMENT && random_chance(story->random, 700)) {
-    release(story, at + (1 + random_below(story->random, 4 * 3600)) * SECOND);
+    release(story, after_delay(story, at, &deployed));
   }
 }
 
-void story_tell(struct lines *lines, struct random *random, int64_t number, int64_t at) {
-  struct story story = {.lines = lines, .random = random, .at = at};
-  struct ee_resources asked;
+// Another tenant's event under this identity.
+static void intrude(const struct story *story, const struct ee_resources *asked, int64_t at) {
+  struct story other = *story;
+  snprintf(other.tenant, sizeof other.tenant, "intruder");
+  finish(&other, asked, at);
+}
+
+void traffic_tell(const struct story_model *model, struct random *random, int64_t number,
+                  int64_t at, const struct story_sink *sink) {
+  struct story story = {.model = model, .sink = sink, .random = random, .at = at};
+  struct ee_resources asked = {.amounts = {.count = 0}};
   struct ee_long_entry amount;
-  make_id(random, at, story.envelope_id);
-  snprintf(story.tenant, sizeof story.tenant, "tenant-%02d", pick_tenant(random));
-  story.kind = (int)(number % 9);
+  random_uuid7(random, at, story.envelope_id);
+  snprintf(story.tenant, sizeof story.tenant, "tenant-%02d", tenants_pick(model->tenants, random));
+  story.kind = (int)(number % KINDS);
   if (random_chance(random, 5)) {  // its admission is never sent
-    finish(&story, &(struct ee_resources){.amounts = {.count = 0}}, at + SECOND);
+    finish(&story, &asked, after(&story, at, SECOND));
     return;
   }
   admit(&story, &asked, &amount);
-  if (random_chance(random, 50)) annotate(&story, at + 3 * SECOND);
+  if (random_chance(random, 50)) annotate(&story, after(&story, at, 3 * SECOND));
   if (random_chance(random, 50)) {
-    fail(&story, "validation", at + SECOND);
+    fail(&story, "validation", after_delay(&story, at, &refusal));
     return;
   }
-  int64_t granted_at = at + SECOND / 5 + random_below(random, 5 * SECOND);
+  int64_t granted_at = after_delay(&story, at, &resolution);
   grant(&story, &asked, granted_at);
-  if (random_chance(random, 5)) {  // another tenant's event under this identity
-    char own[sizeof story.tenant];
-    memcpy(own, story.tenant, sizeof own);
-    snprintf(story.tenant, sizeof story.tenant, "intruder");
-    finish(&story, &asked, granted_at + SECOND);
-    memcpy(story.tenant, own, sizeof own);
-  }
+  if (random_chance(random, 5)) intrude(&story, &asked, after(&story, granted_at, SECOND));
   end(&story, &asked, granted_at);
-}
-
-// ---- Records that break the contract.
-
-static void minimal(struct story *story, struct ee_admission *record, char event_id[EE_UUID_SIZE]) {
-  ee_record_init(&ee_admission_type, record);
-  head(story, record, story->at, event_id);
-  record->caller.requester_urn = EE_STR("urn:broken:client");
-  record->execution.service = EE_STR("backend");
-  record->execution.operation = EE_STR("other");
-}
-
-static void frame(const struct ee_admission *record, struct ee_buf *out) {
-  uint8_t prefix[EE_FRAME_MAX];
-  size_t size = ee_frame_single_object(ee_admission_type.fingerprint, prefix);
-  ee_buf_append(out, prefix, size);
-  ee_encode(&ee_admission_type, record, out);
-}
-
-// Spends two bytes on the length of envelope_id, the first field, where one is enough.
-static void overlong(struct ee_buf *value) {
-  ee_buf_byte(value, 0);
-  if (value->failed) return;
-  memmove(value->data + LENGTH_AT + 2, value->data + LENGTH_AT + 1, value->size - LENGTH_AT - 2);
-  value->data[LENGTH_AT] |= 0x80;
-  value->data[LENGTH_AT + 1] = 0;
-}
-
-void story_malformed(struct lines *lines, struct random *random, int64_t number, int kind,
-                     int64_t at) {
-  struct story story = {.lines = lines, .random = random, .at = at};
-  struct ee_str_entry extension = {EE_STR("model"), EE_STR("{}")};
-  struct ee_admission record;
-  struct ee_buf value;
-  char event_id[EE_UUID_SIZE];
-  snprintf(story.envelope_id, sizeof story.envelope_id, "broken-%lld", (long long)number);
-  snprintf(story.tenant, sizeof story.tenant, "tenant-00");
-  minimal(&story, &record, event_id);
-  if (kind == 0) record.tenant = EE_STR("");
-  if (kind == 1) record.extensions = (struct ee_str_map){.entries = &extension, .count = 1};
-  if (kind == 2) record.source = EE_STR("\xff\xfe");
-  if (kind == 3) record.execution.kind = 40;
-  ee_buf_init(&value, AVRO_BYTES_MAX);
-  frame(&record, &value);
-  if (kind == 4) value.size -= 5;
-  if (kind == 5) ee_buf_append(&value, "more", 4);
-  if (kind == 6) value.data[0] = '{';
-  if (kind == 7) value.data[5] ^= 0x55;  // another schema's fingerprint
-  if (kind == 8) overlong(&value);
-  struct ee_str key = kind == 9 ? EE_STR("another") : ee_str(story.envelope_id);
-  lines_add_raw(lines, key, ee_buf_bytes(&value), -1, at);
-  ee_buf_release(&value);
 }
