@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "contract/event_line.h"
 #include "emit/lines.h"
+#include "producers/program.h"
 
 #define PRINT_MAX 2048
 #define FULL_WAIT_MS 5
@@ -106,13 +107,6 @@ static void on_delivery(void *context, const struct envelope_delivery *delivery)
   pthread_mutex_unlock(&emit->lock);
 }
 
-static void on_notice(void *context, envelope_level level, const char *text) {
-  (void)context;
-  static const enum ee_level levels[] = {
-      [ENVELOPE_INFO] = EE_INFO, [ENVELOPE_WARNING] = EE_WARN, [ENVELOPE_ERROR] = EE_ERROR};
-  ee_log(levels[level], text, NULL);
-}
-
 // ---- Life.
 
 bool ee_emit_new(const struct ee_emit_settings *settings, struct ee_wait *wait,
@@ -127,7 +121,7 @@ bool ee_emit_new(const struct ee_emit_settings *settings, struct ee_wait *wait,
   struct envelope_settings library = {.values = *settings->producer};
   library.values.when_full = "refuse";
   envelope_settings_on_delivery(&library, on_delivery, emit);
-  envelope_settings_on_notice(&library, on_notice, NULL);
+  envelope_settings_on_notice(&library, ee_program_notice, NULL);
   if (envelope_producer_open(&library, &emit->producer, &error) == ENVELOPE_OK) {
     *ret = emit;
     return true;

@@ -3,8 +3,6 @@
 // arrive, and the program ends when all are acknowledged.
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include "contract/event_line.h"
 #include "emit/emit.h"
 #include "emit/lines.h"
+#include "producers/program.h"
 #include "wire/headers.h"
 
 #define CHUNK 65536
@@ -172,28 +171,19 @@ static bool run(struct settings *settings, int input, bool own, bool *ret_kept) 
 
 // ---- A spool of its own.
 
-static int remove_one(const char *path, const struct stat *stat, int flag, struct FTW *ftw) {
-  (void)stat, (void)flag, (void)ftw;
-  return remove(path);
-}
-
 // Without --spool: one that is kept only if something in it was not delivered.
 static bool run_in_own_spool(struct settings *settings, int input) {
   char path[PATH_MAX];
-  const char *parent = getenv("TMPDIR");
-  int size =
-      snprintf(path, sizeof path, "%s/envelope-emit-XXXXXX", parent == NULL ? "/tmp" : parent);
-  if (size < 0 || size >= (int)sizeof path || mkdtemp(path) == NULL) {
-    ee_log(EE_ERROR, "no directory can be made for the spool: name one with --spool",
-           EE_LOG_WITH(EE_LOG_S("directory", ee_str(path)),
-                       EE_LOG_S("reason", ee_str(strerror(errno)))));
+  struct ee_err err;
+  bool kept;
+  if (!ee_program_spool_new(command.program, path, &err)) {
+    ee_log(EE_ERROR, err.text, NULL);
     return false;
   }
-  bool kept;
   settings->producer.spool = path;
   bool ok = run(settings, input, true, &kept);
   settings->producer.spool = NULL;
-  if (!kept) nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  if (!kept) ee_program_spool_remove(path);
   return ok;
 }
 
