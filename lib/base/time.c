@@ -208,5 +208,9 @@ int64_t ee_clock_wall_micros(void) {
 }
 
 int64_t ee_clock_monotonic_ms(void) {
-  return clock_nanos(CLOCK_MONOTONIC) / 1000000;
+  return ee_clock_monotonic_nanos() / 1000000;
+}
+
+int64_t ee_clock_monotonic_nanos(void) {
+  return clock_nanos(CLOCK_MONOTONIC);
 }

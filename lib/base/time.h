@@ -22,5 +22,6 @@ void ee_span_print(int64_t micros, char out[EE_RFC3339_SIZE]);
 // The edge: only programs and the runtime's shell read clocks.
 int64_t ee_clock_wall_micros(void);
 int64_t ee_clock_monotonic_ms(void);
+int64_t ee_clock_monotonic_nanos(void);
 
 #endif
