@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The one build file. Nothing but make and bash is needed to parse it.
 #
-#   make                 programs, in build/bin
+#   make                 programs, in build/bin, and libenvelope, in build/lib
 #   make demo            installs what is missing, builds, runs the main job (KAFKA=1: on
 #                        a real Kafka that it starts; KAFKA=keep: and keeps up for a while)
 #   make check           installs what is missing, then every test
@@ -58,6 +58,7 @@ ifdef instrument
 endif
 OBJ := $(TREE)/obj
 BIN := $(TREE)/bin
+LIB := $(TREE)/lib
 GEN := $(BUILD)/gen
 generated_files := $(GEN)/records.h $(GEN)/records.c $(GEN)/topics.c
 
@@ -67,6 +68,8 @@ warnings := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
   -Wformat=2 -Wundef -Wwrite-strings -Wcast-align -Wpointer-arith -Wconversion \
   -Wno-sign-conversion -Wimplicit-fallthrough $(if $(WERROR),-Werror)
 libraries := rdkafka avro-c jansson libcurl libmicrohttpd libsodium nettle
+# What the client library needs of them.
+client_libraries := rdkafka avro-c jansson libcurl libsodium nettle
 # For programs alone: tests and sanitizers watch the C library's. See ARCHITECTURE.md.
 allocator := jemalloc
 package.rdkafka := librdkafka-dev
@@ -92,6 +95,7 @@ library_cflags = $(call require,$(libraries) $(allocator),make packages)$(call o
   pkg-config --cflags $(libraries)))
 # Some Debian releases ship lmdb without a .pc file.
 library_libs = $(call once,library_libs,$(shell pkg-config --libs $(libraries)) -llmdb -lpthread -lm)
+client_libs = $(call once,client_libs,$(shell pkg-config --libs $(client_libraries)) -lpthread)
 cmocka_cflags = $(call require,cmocka,deploy/install-packages check)$(call \
   once,cmocka_cflags,$(shell pkg-config --cflags cmocka))
 cmocka_libs = $(call once,cmocka_libs,$(shell pkg-config --libs cmocka))
@@ -131,6 +135,21 @@ archives = $(patsubst %,$(OBJ)/lib%.a,$(1))
 generated = $(if $(filter lib/base/% tests/unit/base/%,$(1)),,$(GEN)/records.h)
 test_cflags = $(if $(filter tests/unit/% tests/support/% tests/system/%,$(1)),$(cmocka_cflags))
 
+# The client library's objects lie apart: its code may be loaded anywhere, and shows nothing but
+# what envelope.h declares. Of the layers under it the linker takes what it needs; most of stream
+# is not even compiled for it, and the link fails when this list is too short.
+pic_flags := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -DENVELOPE_BUILD
+pic_objects = $(patsubst $(OBJ)/%,$(OBJ)/pic/%,$(call objects,$(1)))
+client_objects := $(call pic_objects,$(wildcard producers/spool/*.c producers/client/*.c))
+client_stream := client client_io kafka_class kafka_config kafka_handle kafka_notice settings wait
+layer_objects := $(call pic_objects,$(foreach l,$(links.wire),$(sources.$(l))) \
+  $(client_stream:%=lib/stream/%.c))
+client_map := producers/client/libenvelope.map
+version = $(call once,version,$(shell sed -n 's/^\#define EE_VERSION "\(.*\)"$$/\1/p' lib/base/version.h))
+soname := libenvelope.so.0
+# Sanitizers want the whole program, so an instrumented tree has no library.
+library := $(if $(instrument),,$(addprefix $(LIB)/,$(soname) libenvelope.so libenvelope.a))
+
 mains := $(filter-out tools/avrogen/%,\
   $(wildcard producers/*/main.c processors/*/main.c tools/*/main.c))
 program = $(if $(filter tools/%,$(1)),,envelope-)$(subst _,-,$(notdir $(1)))
@@ -146,14 +165,14 @@ calls := $(OBJ)/bench/producer/calls
 spool_writer := $(OBJ)/tests/system/spool/write_spool
 c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) producers/*/*.$(e) \
   processors/*.$(e) processors/*/*.$(e) tools/*/*.$(e) tests/support/*.$(e) \
-  tests/unit/*/*.$(e) tests/simulate/*.$(e) tests/fuzz/*.$(e) tests/system/*/*.$(e) bench/*.$(e) bench/*/*.$(e) \
+  tests/unit/*/*.$(e) tests/install/*.$(e) tests/simulate/*.$(e) tests/fuzz/*.$(e) tests/system/*/*.$(e) bench/*.$(e) bench/*/*.$(e) \
   examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all simulate errors simulate-errors run-errors faults mutants broker-test spool-writer check check-unit check-threads check-system check-layers check-headers check-install check-docs check-schemas \
+.PHONY: all simulate errors simulate-errors run-errors faults mutants broker-test spool-writer check check-unit check-threads check-system check-layers check-headers check-install check-library check-docs check-schemas \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
-all: $(programs)
+all: $(programs) $(library)
 
 # ---- Generated record types.
 
@@ -173,7 +192,7 @@ $(generated_files) &: $(BUILD)/avrogen/avrogen $(schemas)
 # ---- Objects, archives, programs. A changed compiler or flag rebuilds the tree.
 
 $(OBJ)/flags: FORCE
-	@mkdir -p $(@D); echo '$(compile)' | cmp -s - $@ || echo '$(compile)' >$@
+	@mkdir -p $(@D); echo '$(compile) $(pic_flags)' | cmp -s - $@ || echo '$(compile) $(pic_flags)' >$@
 
 $(OBJ)/gen/%.o: $(GEN)/%.c $(OBJ)/flags
 	$(call say,CC,$<)mkdir -p $(@D); $(compile) -MMD -MP -c -o $@ $<
@@ -191,6 +210,34 @@ $(BIN)/$(call program,$(1)): $(call objects,$(wildcard $(1)/*.c)) \
 	$$(call say,LINK,$$@)mkdir -p $$(@D); $$(link) $(if $(instrument),,-l$(allocator)) $$(library_libs)
 endef
 $(foreach m,$(mains),$(eval $(call program_rule,$(m:/main.c=))))
+
+# ---- The client library.
+
+$(OBJ)/pic/gen/%.o: $(GEN)/%.c $(OBJ)/flags
+	$(call say,CC,$< (library))mkdir -p $(@D); $(compile) $(pic_flags) -MMD -MP -c -o $@ $<
+
+$(OBJ)/pic/%.o: %.c $(OBJ)/flags | $$(call generated,$$*)
+	$(call say,CC,$< (library))mkdir -p $(@D); $(compile) $(pic_flags) -MMD -MP -c -o $@ $<
+
+$(OBJ)/pic/liblayers.a: $(layer_objects)
+	$(call say,AR,$@)rm -f $@; $(AR) qcs $@ $^
+
+# Stays loaded: what hangs in librdkafka when a producer is closed runs on in its code.
+$(LIB)/$(soname): $(client_objects) $(OBJ)/pic/liblayers.a $(client_map)
+	$(call say,LINK,$@)mkdir -p $(@D); $(CC) $(CFLAGS) -shared -Wl,-soname,$(soname) \
+	  -Wl,--version-script=$(client_map),--gc-sections,--as-needed \
+	  -Wl,-z,defs,-z,nodelete,-z,relro,-z,now $(LDFLAGS) -o $@ \
+	  $(filter %.o %.a,$^) $(client_libs)
+
+$(LIB)/libenvelope.so: $(LIB)/$(soname)
+	@ln -sf $(soname) $@
+
+# One object of which nothing but the interface is global: a program may have names like ours.
+$(LIB)/libenvelope.a: $(client_objects) $(OBJ)/pic/liblayers.a $(client_map)
+	$(call say,AR,$@)mkdir -p $(@D); $(CC) -r -nostdlib -o $(OBJ)/pic/envelope.o $(filter %.o %.a,$^); \
+	  sed -n 's/^ *\(envelope_.*\);$$/\1/p' $(client_map) >$(OBJ)/pic/exported; \
+	  objcopy --keep-global-symbols=$(OBJ)/pic/exported $(OBJ)/pic/envelope.o; \
+	  rm -f $@; $(AR) qcs $@ $(OBJ)/pic/envelope.o
 
 # ---- Tests.
 
@@ -232,7 +279,7 @@ check:
 	$(MAKE) simulate
 	$(MAKE) simulate-errors SEEDS=4 STRIDE=41
 	$(MAKE) simulate-errors SEEDS=1 STRIDE=41 SAN=address,undefined CC=clang
-	$(MAKE) check-install check-docs check-schemas
+	$(MAKE) check-library check-install check-docs check-schemas
 	$(MAKE) check-system
 
 check-unit: check-layers check-headers $(tests) $(fuzzers)
@@ -253,12 +300,17 @@ $(OBJ)/%.h.ok: %.h $(OBJ)/flags | $$(call generated,$$*)
 	$(call say,HEADER,$<)mkdir -p $(@D); printf '#include "$<"\nextern int alone;\n' | \
 	  $(compile) -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ -x c -; touch $@
 
-check-install: all
-	MAKE='$(MAKE)' tests/check-install $(BIN)
+check-library: $(library)
+	$(call say,CHECK,exports)tests/check-library $(LIB)
 
-check-docs: $(BUILD)/options.md $(BUILD)/events.schema.json
-	diff docs/options.md $< || { echo "docs/options.md is not current: run make docs"; exit 1; }
-	diff schemas/events.schema.json $(word 2,$^) || { echo "schemas/events.schema.json is not current: run make docs"; exit 1; }
+check-install: all
+	CC='$(CC)' MAKE='$(MAKE)' tests/check-install $(BIN)
+
+documents := docs/options.md docs/libenvelope.md schemas/events.schema.json
+
+check-docs: $(patsubst %,$(BUILD)/made/%,$(documents))
+	for made in $(documents); do diff "$$made" "$(BUILD)/made/$$made" || \
+	  { echo "$$made is not current: run make docs"; exit 1; }; done
 
 check-schemas: $(BIN)/envelopectl
 	$(call say,CHECK,schemas)tests/check-schemas $<
@@ -320,17 +372,19 @@ run-fuzzers: $(fuzzers)
 
 # ---- The rest.
 
-# The reference of all options, from the tables in the programs.
-docs: $(BUILD)/options.md $(BUILD)/events.schema.json
-	cp $< docs/options.md
-	cp $(word 2,$^) schemas/events.schema.json
+# Documents that are made: the options, from the tables in the programs; the client library's
+# functions, from its header; the events as JSON, from the record types.
+docs: $(patsubst %,$(BUILD)/made/%,$(documents))
+	for made in $(documents); do cp "$(BUILD)/made/$$made" "$$made"; done
 
-# The events as JSON, from the same tables.
-$(BUILD)/events.schema.json: $(BIN)/envelopectl
-	$(call say,DOCS,$@)"$<" schemas json >$@
+$(BUILD)/made/schemas/events.schema.json: $(BIN)/envelopectl
+	$(call say,DOCS,$@)mkdir -p $(@D); "$<" schemas json >$@
 
-$(BUILD)/options.md: $(programs)
-	$(call say,DOCS,$@){ printf '# Options\n\nWritten by `make docs` from the programs.\n'; \
+$(BUILD)/made/docs/libenvelope.md: producers/client/reference producers/client/envelope.h
+	$(call say,DOCS,$@)mkdir -p $(@D); $^ >$@
+
+$(BUILD)/made/docs/options.md: $(programs)
+	$(call say,DOCS,$@)mkdir -p $(@D); { printf '# Options\n\nWritten by `make docs` from the programs.\n'; \
 	  for program in $(sort $^); do echo; "$$program" --reference; done; } >$@
 
 demo:
@@ -341,14 +395,25 @@ demo:
 packages:
 	deploy/install-packages build
 
+root = $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/envelope/schemas
-	$(if $(programs),install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin)
-	install -m 644 $(wildcard schemas/*.*) $(DESTDIR)$(PREFIX)/share/envelope/schemas
+	install -d $(root)/bin $(root)/include $(root)/lib/pkgconfig $(root)/share/envelope/schemas \
+	  $(root)/share/doc/envelope
+	$(if $(programs),install -m 755 $(programs) $(root)/bin)
+	install -m 644 $(wildcard schemas/*.*) $(root)/share/envelope/schemas
+	install -m 644 producers/client/envelope.h $(root)/include
+	install -m 644 $(LIB)/$(soname) $(root)/lib/libenvelope.so.$(version)
+	ln -sf libenvelope.so.$(version) $(root)/lib/$(soname)
+	ln -sf $(soname) $(root)/lib/libenvelope.so
+	install -m 644 $(LIB)/libenvelope.a $(root)/lib
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(version)|; s|@PRIVATE@|$(client_libs)|' \
+	  producers/client/libenvelope.pc.in >$(root)/lib/pkgconfig/libenvelope.pc
+	install -m 644 docs/libenvelope.md $(root)/share/doc/envelope
 
 clean:
 	rm -rf $(BUILD)
 
 -include $(wildcard $(patsubst %.c,$(OBJ)/%.d,$(filter %.c,$(c_files))) \
+  $(client_objects:.o=.d) $(layer_objects:.o=.d) \
   $(OBJ)/gen/records.d $(OBJ)/gen/topics.d $(patsubst %.h,$(OBJ)/%.h.d,$(headers)) \
   $(avrogen_objects:.o=.d))

@@ -54,6 +54,8 @@ extern "C" {
 #define ENVELOPE_API
 #endif
 
+// ---- Version.
+
 // The version of this header; envelope_version() is the library's. Minor versions add.
 #define ENVELOPE_VERSION "0.1.0"
 ENVELOPE_API const char *envelope_version(void);
