@@ -96,7 +96,7 @@ static void take_result(void *context, const struct ee_result *result) {
   if (result->tag < window->head || result->tag >= window->tail) return;
   struct ee_window_entry *at = ee_window_at(window, result->tag);
   if (at->state != EE_WINDOW_SENT && at->state != EE_WINDOW_LONELY) return;
-  at->state = state_after(result->kind, at->state);
+  at->state = (uint8_t)state_after(result->kind, at->state);
   at->offset = result->offset;
   at->why = result->kind == EE_RESULT_WRITTEN ? NULL : result->why;
   window->under_way--;
