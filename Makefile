@@ -4,6 +4,7 @@
 #   make                 programs, in build/bin, and libenvelope, in build/lib
 #   make demo            installs what is missing, builds, runs the main job (KAFKA=1: on
 #                        a real Kafka that it starts; KAFKA=keep: and keeps up for a while)
+#   make python          the Python package, a wheel in build/python
 #   make check           installs what is missing, then every test
 #   make check-unit      tests that need no broker (VALGRIND=1: each under valgrind)
 #   make check-system    tests against a real broker
@@ -169,7 +170,7 @@ c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) produ
   examples/*.$(e) examples/*/*.$(e))))
 headers := $(filter %.h,$(c_files))
 
-.PHONY: all simulate errors simulate-errors run-errors faults mutants broker-test spool-writer check check-unit check-threads check-system check-layers check-headers check-install check-library check-docs check-schemas \
+.PHONY: all python simulate errors simulate-errors run-errors faults mutants broker-test spool-writer check check-unit check-threads check-system check-layers check-headers check-install check-library check-docs check-schemas \
   check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs) $(library)
@@ -238,6 +239,19 @@ $(LIB)/libenvelope.a: $(client_objects) $(OBJ)/pic/liblayers.a $(client_map)
 	  sed -n 's/^ *\(envelope_.*\);$$/\1/p' $(client_map) >$(OBJ)/pic/exported; \
 	  objcopy --keep-global-symbols=$(OBJ)/pic/exported $(OBJ)/pic/envelope.o; \
 	  rm -f $@; $(AR) qcs $@ $(OBJ)/pic/envelope.o
+
+# ---- The Python package: a wheel with the library in it, so it is this machine's.
+
+python_files := $(wildcard bindings/python/*.* bindings/python/envelope/*.*)
+python: $(BUILD)/python/made
+
+$(BUILD)/python/made: $(LIB)/$(soname) $(python_files)
+	$(call say,WHEEL,$(@D))rm -rf $(@D); mkdir -p $(@D)/source/envelope; \
+	  for file in $(python_files); do cp "$$file" "$(@D)/source/$${file#bindings/python/}"; done; \
+	  objcopy --strip-unneeded $< $(@D)/source/envelope/$(soname); \
+	  venv=$$(tests/system/prepare venv | sed -n 's/^venv //p'); \
+	  "$$venv/bin/pip" -q --disable-pip-version-check wheel --no-index --no-deps --no-build-isolation \
+	    -w $(@D) $(@D)/source; touch $@
 
 # ---- Tests.
 
@@ -343,7 +357,7 @@ broker-test: $(broker_test) $(emitter)
 spool-writer: $(spool_writer)
 
 # Two files of tests at a time, each with a Kafka of its own: they mostly wait.
-check-system: all broker-test spool-writer
+check-system: all broker-test spool-writer python
 	venv=$$(tests/system/prepare | sed -n 's/^venv //p'); \
 	  "$$venv/bin/pytest" -c tests/system/pytest.ini -n 2 --dist loadfile tests/oracle tests/faults tests/system
 
