@@ -315,7 +315,7 @@ FORK = """
     event = json.loads(sys.argv[2])
     parent = envelope.Producer(sys.argv[1] + "/parent", bootstrap="127.0.0.1:1", source="urn:s")
     held = parent.admit(**{name: value for name, value in event.items() if name != "phase"})
-    parent._changed.acquire()  # as another thread may at the moment of a fork
+    parent._lock.acquire()  # as another thread may at the moment of a fork
     child = os.fork()
     if child == 0:
         for call in (lambda: parent.emit(event), lambda: held.finalized(runtime_id="r"), parent.counts):
@@ -329,7 +329,7 @@ FORK = """
             assert own.emit(event) and own.counts().accepted == 1
             own.close(0)
         os._exit(0)
-    parent._changed.release()
+    parent._lock.release()
     assert os.waitpid(child, 0)[1] == 0, "the child"
     assert held.finalized(runtime_id="r") and parent.counts().accepted == 2
     parent.close(0)

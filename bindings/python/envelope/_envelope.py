@@ -54,7 +54,7 @@ class Envelope:
         self.traceparent = traceparent
         self.tracestate = tracestate
         self.result = Result.OK
-        """What became of the admission."""
+        """What became of the admission; OK for one that was admitted elsewhere."""
 
     def __repr__(self) -> str:
         return f"<Envelope {self.envelope_id} of {self.tenant}>"

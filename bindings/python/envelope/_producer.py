@@ -114,8 +114,7 @@ class Producer:
         pairs = [(name.replace("_", "-"), str(value)) for name, value in named.items() if value is not None]
         pairs += [("property", f"{name}={value}") for name, value in (properties or {}).items()]
         self._logger = logger or logging.getLogger("envelope")
-        self._changed = threading.Condition(threading.Lock())
-        self._busy = 0  # calls that use the handle
+        self._make_lock()
         self._forked = False
         self._flushed = True
         self._number = next(_numbers)
@@ -229,12 +228,12 @@ class Producer:
         """Flushes and ends the library's threads, at most so many seconds, once the calls of other
         threads have returned; whether all was acknowledged. What was not stays in the spool, to be
         sent by the next that opens it. Again, or in a child of fork, it does nothing."""
-        with self._changed:
+        with self._lock:
             handle, self._handle = self._handle, None
             if handle is None:
                 return self._flushed
             while self._busy > 0:
-                self._changed.wait()
+                self._idle.wait()
         self._flushed = LIB.envelope_producer_close(handle, int(timeout * 1000)) == 0
         _open.pop(self._number, None)
         return self._flushed
@@ -252,7 +251,7 @@ class Producer:
 
     def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Calls the library, which frees the producer in close() and wants no other call by then."""
-        with self._changed:
+        with self._lock:
             handle = self._handle
             if handle is None:
                 raise self._gone()
@@ -260,10 +259,10 @@ class Producer:
         try:
             return function(handle, *arguments)
         finally:
-            with self._changed:
+            with self._lock:
                 self._busy -= 1
                 if self._handle is None and self._busy == 0:
-                    self._changed.notify_all()
+                    self._idle.notify_all()
 
     def _gone(self) -> Error:
         if self._forked:
@@ -272,11 +271,16 @@ class Producer:
 
     def _forsake(self) -> None:
         """In a child of fork: other threads, which may have held the lock, are not there."""
-        self._changed = threading.Condition(threading.Lock())
-        self._busy = 0
+        self._make_lock()
         self._handle = None
         self._forked = True
         self._flushed = False
+
+    # Calls take the lock itself: a signal cannot come between a condition's parts.
+    def _make_lock(self) -> None:
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._busy = 0  # calls that use the handle
 
 
 def _bytes(text: Optional[str]) -> Optional[bytes]:
