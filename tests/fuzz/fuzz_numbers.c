@@ -112,7 +112,7 @@ static void check(const struct ee_numbers *numbers) {
     require(at->declared <= dropped && dropped - at->declared <= INT64_MAX - at->next);
   }
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
-    const struct ee_hole *hole = &numbers->holes[i];
+    const struct ee_numbers_hole *hole = &numbers->holes[i];
     if (hole->reason == EE_HOLE_NONE) continue;
     require(hole->topic < EE_NUMBERS_TOPICS && hole->partition >= 0);
     require(hole->partition < numbers->partitions && hole->first <= hole->last);
