@@ -220,9 +220,13 @@ def test_what_is_copied_into_the_image_is_there() -> None:
     copies = re.findall(r"^COPY (?:--from=(\w+) )?(\S+) \S+$", DOCKERFILE, re.MULTILINE)
     assert len(copies) == DOCKERFILE.count("\nCOPY ") and {stage for stage, _ in copies} == {"", *stages}
     left_out = (ROOT / ".dockerignore").read_text().split()
+    makefile = (ROOT / "Makefile").read_text()
+    (installed,) = re.findall(r"DESTDIR=(\S+) PREFIX=(\S+)", DOCKERFILE)
     for stage, source in copies:
         if stage:
-            assert re.search(rf"DESTDIR={Path(source).parent}|>{source}$", DOCKERFILE, re.MULTILINE), source
+            folder = source.replace("".join(installed), "$(root)")
+            made = re.search(rf">{source}$", DOCKERFILE, re.MULTILINE)
+            assert made or re.search(rf"install -d .*{re.escape(folder)}[ /]", makefile), source
         else:
             assert (ROOT / source).exists()
     for needed in ("Makefile", "lib", "schemas", "deploy/install-packages", "deploy/runtime-packages", "tools/avrogen"):

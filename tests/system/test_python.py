@@ -153,6 +153,16 @@ def test_types_and_parameters_are_the_schemas(envelope: ModuleType) -> None:
         envelope.Envelope(None, "id", "acme").failed(stage="s", reason="r", granted={"gpu_count": 1})
 
 
+def test_results_are_the_headers(envelope: ModuleType) -> None:
+    header = (ROOT / "producers/client/envelope.h").read_text()
+    listed = header[: header.index("} envelope_result;")].rpartition("typedef enum envelope_result {")[2]
+    results = {name: int(number) for name, number in re.findall(r"ENVELOPE_(\w+) = (-?\d+),", listed)}
+    known = {result.name: result.value for result in envelope.Result}
+    for number, mistake in envelope._errors.MISTAKES.items():
+        known[re.sub(r"(?<=[a-z])(?=[A-Z])", "_", mistake.__name__).upper()] = number
+    assert known | {"TIMED_OUT": 3, "FORKED": envelope._errors.FORKED} == results
+
+
 def test_type_checkers_agree(installed: Path, tmp_path: Path) -> None:
     def check(name: str, *arguments: str | Path) -> str:
         argv = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", *arguments]
