@@ -21,7 +21,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,10 @@ DISK_MIB = 24
 SETTINGS = ("segment-bytes=1MiB", "spool-bytes=1GiB", "producer=under:test")
 KINDS = {"kill": 5, "away": 2, "full": 1, "restart": 1, "torn": 1, "missing": 1}
 
-Run = tuple[int, int, int, int]
-"""epoch, partition, first number, last number"""
+GRACE_S = 2
+
+Number = tuple[int, int, int]
+"""epoch, partition, number"""
 
 
 @dataclass
@@ -58,9 +60,9 @@ class Found:
     """What lies in Kafka at the end."""
 
     delivered: Counter[str]
-    missing: set[tuple[int, int, int]]  # epoch, partition, number
-    declared: set[tuple[int, int, int]]
-    violations: list[dict[str, Any]]
+    missing: set[Number]
+    declared: set[Number]
+    told: set[Number]  # by the join's violations
 
 
 @dataclass
@@ -102,8 +104,11 @@ class Trial:
 
     # ---- A round.
 
-    def run_round(self, number: int) -> None:
-        kind = "kill" if number == 0 else self.random.choices(list(KINDS), list(KINDS.values()))[0]
+    def choose(self, rounds: int) -> list[str]:
+        """The first is quiet, so that the number of partitions is known."""
+        return ["kill", *self.random.choices(list(KINDS), list(KINDS.values()), k=rounds - 1)]
+
+    def run_round(self, number: int, kind: str) -> None:
         self.kinds[kind] += 1
         broker = self.cluster.brokers[0]
         damages = kind in ("torn", "missing")
@@ -221,7 +226,26 @@ class Trial:
             for (epoch, partition), known in numbers.items()
             for n in set(range(known.highest + 1)) - known.arrived
         }
-        return Found(delivered, missing, declared & missing, [])
+        return Found(delivered, missing, declared & missing, self.join(len(missing)))
+
+    def join(self, expected: int) -> set[Number]:
+        """What the join tells of these topics, once ticks are late enough for all that it can tell."""
+        state = ["--state-dir", self.directory / "join", "--grace", f"{GRACE_S}s"]
+
+        def told() -> set[Number]:
+            self.programs.run("envelopectl", "tick", *self.common)
+            self.programs.run("envelope-join", *self.common, "--group", self.prefix + "join", *state, "--drain", deadline_s=120)
+            out: set[Number] = set()
+            for record in self.cat("violation"):
+                hole = record["value"].get("hole")
+                if record["value"]["kind"] == "producer_hole":
+                    assert not hole["coarse"] and hole["topic"] == self.prefix + "envelope.admission.v1", hole
+                    out |= {(hole["epoch"], hole["partition"], n) for n in range(hole["first"], hole["last"] + 1)}
+            return out
+
+        end = time.monotonic() + 2 * GRACE_S + 1
+        wait_until(lambda: time.monotonic() > end and len(told()) >= expected, 60, "the join to tell of all holes")
+        return told()
 
     def cat(self, name: str) -> list[dict[str, Any]]:
         result = self.programs.run("envelopectl", "cat", f"envelope.{name}.v1", *self.common, deadline_s=120)
@@ -241,12 +265,15 @@ def all_numbered(segment: bytes) -> bool:
     return True
 
 
-def run_trial(cluster: Cluster, programs: Programs, directory: Path, seed: int, rounds: int) -> tuple[Trial, Found]:
+def run_trial(
+    cluster: Cluster, programs: Programs, directory: Path, seed: int, rounds: int | Sequence[str]
+) -> tuple[Trial, Found]:
+    """So many rounds of any kind, or these."""
     trial = Trial(cluster, programs, directory, random.Random(seed))
     programs.run("envelopectl", "topics", "apply", "--partitions", str(PARTITIONS), *trial.common)
     with trial.disk():
-        for number in range(rounds):
-            trial.run_round(number)
+        for number, kind in enumerate(trial.choose(rounds) if isinstance(rounds, int) else rounds):
+            trial.run_round(number, kind)
         trial.finish()
         assert not list(trial.spool.glob("refused*"))
     return trial, trial.find()
@@ -265,6 +292,7 @@ def judge(trial: Trial, found: Found) -> dict[str, int]:
     missing = Counter(partition for _, partition, _ in found.missing)
     for partition in range(PARTITIONS):
         assert expected[partition] <= missing[partition] <= possible[partition], (missing, expected, possible)
+    assert found.told == found.missing, (sorted(found.told ^ found.missing)[:10], len(found.told), len(found.missing))
     return {
         "accepted": len(trial.accepted),
         "delivered": sum(found.delivered.values()),
@@ -273,6 +301,7 @@ def judge(trial: Trial, found: Found) -> dict[str, int]:
         "destroyed": len(lost),
         "missing": len(found.missing),
         "declared": len(found.declared),
+        "told by the join": len(found.told),
     }
 
 
@@ -283,8 +312,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     keep = Path(tempfile.mkdtemp(prefix="envelope-faults-"))
-    print("| seed | rounds | accepted | delivered | of these again | dropped | destroyed | missing | declared | s |")
-    print("|" + " --- |" * 10, flush=True)
+    print("| seed | rounds | accepted | delivered | of these again | dropped | destroyed | missing | declared | told | s |")
+    print("|" + " --- |" * 11, flush=True)
     with Cluster(directory=keep / "kafka") as cluster:
         for batch in range(-(-arguments.rounds // arguments.batch)):
             seed = arguments.seed + batch
