@@ -41,6 +41,7 @@ struct ee_sender {
   _Atomic(uint64_t) unplaced[EE_PHASE_TOPICS];  // dropped before
   uint64_t *again;                              // by count: numbers below `resent` that were sent
   int64_t ask_at_ms;
+  int asks;
   bool verified;    // Kafka says so too
   bool mismatched;  // Kafka says otherwise
   struct ee_past past;

@@ -8,8 +8,10 @@
 #include "client/sender_impl.h"
 #include "wire/partition.h"
 
-#define ASK_MS 200
-#define AHEAD_RECORDS 500
+#define ASK_SOON_MS 100
+#define ASK_LATER_MS 1000  // a question may block the sender for a while
+#define ASKS_SOON 10
+#define AHEAD_RECORDS 5000
 
 static size_t index_of(const struct ee_sender *sender, uint8_t topic, int32_t partition) {
   return (size_t)topic * (size_t)sender->numbers.partitions + (size_t)partition;
@@ -80,7 +82,7 @@ bool sender_numbers_ready(struct ee_sender *sender) {
   const struct ee_outlet *outlet = &sender->settings.outlet;
   int32_t partitions = outlet->ops->partitions(outlet->self);
   if (partitions > EE_NUMBERS_PARTITIONS_MAX) partitions = EE_NUMBERS_PARTITIONS_MAX;
-  sender->ask_at_ms = sender->now_ms + ASK_MS;
+  sender->ask_at_ms = sender->now_ms + (++sender->asks < ASKS_SOON ? ASK_SOON_MS : ASK_LATER_MS);
   if (sender->numbers.bytes == NULL) {
     if (partitions <= 0 || !make_numbers(sender, partitions)) return false;
     publish(sender, &sender->numbers);

@@ -49,10 +49,13 @@ static struct wish look(struct envelope_producer *producer) {
   return wish;
 }
 
-// Kept for those who ask; librdkafka's text changes only now and then.
-static void note_trouble(struct envelope_producer *producer) {
+// Kept for those who ask. While something is acknowledged there is none.
+static void note_trouble(struct envelope_producer *producer, uint64_t *acknowledged) {
   bool by_operator = false;
   const char *trouble = ee_sender_trouble(producer->sender, &by_operator);
+  uint64_t now = atomic_load(&ee_sender_counts(producer->sender)->acknowledged);
+  if (now != *acknowledged) trouble = NULL;
+  *acknowledged = now;
   pthread_mutex_lock(&producer->lock);
   ee_err_set(&producer->trouble, "%s", trouble == NULL ? "" : trouble);
   producer->trouble_by_operator = by_operator;
@@ -80,7 +83,7 @@ static void tell_dropped(struct envelope_producer *producer, uint64_t *told, int
 }
 
 static void send_on(struct envelope_producer *producer) {
-  uint64_t told = 0;
+  uint64_t told = 0, acknowledged = 0;
   int64_t told_ms = INT64_MIN / 2;
   int quiet = IDLE_AFTER;
   int64_t trouble_at_ms = INT64_MIN;
@@ -95,7 +98,7 @@ static void send_on(struct envelope_producer *producer) {
     if (ee_sender_reached(producer->sender, wish.flush_to)) flushed(producer, &wish);
     tell_dropped(producer, &told, &told_ms, now.monotonic_ms);
     if (now.monotonic_ms >= trouble_at_ms) {
-      note_trouble(producer);
+      note_trouble(producer, &acknowledged);
       trouble_at_ms = now.monotonic_ms + TROUBLE_MS;
     }
     if (!wish.stop) continue;

@@ -163,7 +163,7 @@ class Trial:
             returned = results.read_bytes() if results.exists() else b"\0"
             return b"\0" not in returned and all(all_numbered(path.read_bytes()) for path in self.segments() if path.exists())
 
-        wait_until(numbered, 60, "all events of the round to be numbered")
+        wait_until(numbered, 60, "all events of the round to be numbered", poll_s=0.2)
 
     def take_results(self, number: int, path: Path, most: int) -> None:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as results:

@@ -63,7 +63,7 @@ static size_t records_in(const char *directory) {
 static void assert_open_fails(envelope_settings *settings, int result, const char *text,
                               const char *field) {
   struct envelope_error error = {.result = 0};
-  envelope_producer *producer = (envelope_producer *)&error;
+  envelope_producer *producer = (envelope_producer *)(void *)&error;
   assert_int_equal(envelope_producer_open(settings, &producer, NULL), result);
   assert_int_equal(envelope_producer_open(settings, &producer, &error), result);
   assert_ptr_equal(producer, &error);  // left alone
