@@ -151,6 +151,7 @@ int envelope_emit_json(envelope_producer *producer, const char *json, size_t siz
   ee_arena_init(&arena, JSON_MEMORY_MAX);
   ee_buf_init(&avro, 2 * EE_EVENT_SIZE_MAX);
   struct ee_str line = size == ENVELOPE_TEXT ? ee_str(json) : (struct ee_str){json, size};
+  if (json == NULL) line = EE_STR("");
   int result = emit_line(producer, line, &request, &arena, &avro, error);
   ee_buf_release(&avro);
   ee_arena_release(&arena);
