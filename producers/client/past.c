@@ -88,6 +88,13 @@ static struct ee_past_epoch *find(const struct ee_past *past, uint8_t topic,
   return NULL;
 }
 
+const char *ee_past_producer(const struct ee_past *past, uint32_t epoch) {
+  for (size_t i = past->count; i-- > 0;) {
+    if (past->epochs[i].numbers.epoch == epoch) return past->epochs[i].numbers.producer;
+  }
+  return NULL;
+}
+
 static uint64_t *expected_of(const struct ee_past_epoch *epoch, uint8_t topic, int32_t partition) {
   return &epoch->expected[(size_t)topic * (size_t)epoch->numbers.partitions + (size_t)partition];
 }

@@ -31,6 +31,9 @@ bool ee_past_init(struct ee_past *past, int directory, const uint8_t id[EE_SPOOL
                   const struct ee_notices *notices, struct ee_err *err);
 void ee_past_release(struct ee_past *past);
 
+// The name that an earlier epoch's numbers were given under; NULL: it is not known. Borrows.
+const char *ee_past_producer(const struct ee_past *past, uint32_t epoch);
+
 // A record that an earlier epoch had numbered was read, in the spool's order: those before it
 // that were not are holes.
 void ee_past_read(struct ee_past *past, uint8_t topic, const struct ee_spool_numbering *numbering);

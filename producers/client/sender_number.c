@@ -29,8 +29,8 @@ static void place_unplaced(struct ee_sender *sender) {
 static bool make_numbers(struct ee_sender *sender, int32_t partitions) {
   struct ee_err err;
   const struct ee_spool *spool = sender->settings.spool;
-  if (!ee_numbers_make(ee_spool_directory(spool), ee_spool_id(spool), sender->epoch, partitions,
-                       &sender->numbers, &sender->stored, &err)) {
+  if (!ee_numbers_make(ee_spool_directory(spool), ee_spool_id(spool), sender->settings.producer,
+                       sender->epoch, partitions, &sender->numbers, &sender->stored, &err)) {
     ee_notice(&sender->settings.notices, ENVELOPE_ERROR, "numbers cannot be kept: %s", err.text);
     return false;
   }

@@ -43,7 +43,7 @@ static bool send_report(struct ee_sender *sender, struct ee_reporter *reporter, 
         .topic = EE_TOPIC_PRODUCER,
         .partition = partition,
         .tag = REPORT_TAG | (uint64_t)report.epoch << EPOCH_SHIFT | (uint32_t)partition};
-    report.producer = ee_str(sender->settings.producer);
+    report.producer = ee_str(reporter->numbers->producer);
     report.occurred_at = sender->now_us;
     sent = frame(sender, &report, &parcel) &&
            outlet->ops->send(outlet->self, &parcel, &why) == EE_SENT;

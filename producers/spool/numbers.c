@@ -29,8 +29,9 @@ struct head {
   uint32_t epoch;
   int32_t partitions;
   uint8_t zero[24];
+  char producer[EE_NUMBERS_PRODUCER_SIZE];
 };
-static_assert(sizeof(struct head) == 64 && sizeof(struct ee_numbers_count) == 64 &&
+static_assert(sizeof(struct head) % 64 == 0 && sizeof(struct ee_numbers_count) == 64 &&
                   sizeof(struct ee_numbers_hole) == 32,
               "as on disk");
 
@@ -79,6 +80,7 @@ static void set_parts(struct ee_numbers *numbers, uint8_t *bytes, uint32_t epoch
                                  .size = size_for(partitions),
                                  .epoch = epoch,
                                  .partitions = partitions,
+                                 .producer = ((const struct head *)(void *)bytes)->producer,
                                  .counts = (struct ee_numbers_count *)(void *)at};
   at += counts * sizeof *numbers->counts;
   numbers->holes = (struct ee_numbers_hole *)(void *)at;
@@ -128,10 +130,12 @@ static void make_spare(int directory, size_t size) {
   close(fd);
 }
 
-static void make_head(struct head *head, const uint8_t *id, uint32_t epoch, int32_t partitions) {
+static void make_head(struct head *head, const uint8_t *id, const char *producer, uint32_t epoch,
+                      int32_t partitions) {
   *head = (struct head){.version = EE_SPOOL_VERSION, .epoch = epoch, .partitions = partitions};
   memcpy(head->magic, magic, sizeof magic);
   memcpy(head->id, id, sizeof head->id);
+  snprintf(head->producer, sizeof head->producer, "%s", producer);
   head->crc = head_crc(head);
 }
 
@@ -147,13 +151,13 @@ static int make_file(int directory, const struct head *head, const char *name, v
   return error;
 }
 
-bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
-                     int32_t partitions, struct ee_numbers *ret, bool *ret_stored,
+bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], const char *producer,
+                     uint32_t epoch, int32_t partitions, struct ee_numbers *ret, bool *ret_stored,
                      struct ee_err *err) {
   char name[NAME_SIZE];
   struct head head;
   void *bytes = MAP_FAILED;
-  make_head(&head, id, epoch, partitions);
+  make_head(&head, id, producer, epoch, partitions);
   name_of(epoch, name);
   int error = make_file(directory, &head, name, &bytes);
   *ret_stored = error == 0;
@@ -172,7 +176,7 @@ bool ee_numbers_store(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], struct 
   char name[NAME_SIZE];
   struct head head;
   void *bytes;
-  make_head(&head, id, numbers->epoch, numbers->partitions);
+  make_head(&head, id, numbers->producer, numbers->epoch, numbers->partitions);
   name_of(numbers->epoch, name);
   int error = make_file(directory, &head, name, &bytes);
   if (error != 0) return ee_err_set(err, "%s: %s", name, strerror(error));
@@ -197,6 +201,7 @@ static bool read_head(int fd, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch
   }
   bool sound = head->crc == head_crc(head) && head->epoch == epoch && head->partitions > 0 &&
                head->partitions <= EE_NUMBERS_PARTITIONS_MAX &&
+               memchr(head->producer, '\0', sizeof head->producer) != NULL &&
                memcmp(head->id, id, EE_SPOOL_ID_SIZE) == 0;
   if (!sound) return ee_err_set(err, "%s: at 0: damaged, or another spool's", name);
   return found.st_size == (off_t)size_for(head->partitions) ||

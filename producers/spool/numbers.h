@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "spool/format.h"
 
+#define EE_NUMBERS_PRODUCER_SIZE 128     // of its name, with a NUL
 #define EE_NUMBERS_TOPICS 6              // those of the phases
 #define EE_NUMBERS_PARTITIONS_MAX 16384  // of each
 #define EE_NUMBERS_HOLES_MAX ((size_t)4096)
@@ -51,15 +52,16 @@ struct ee_numbers {
   size_t size;
   uint32_t epoch;
   int32_t partitions;
+  const char *producer;             // the name that its numbers were given under; borrows
   struct ee_numbers_count *counts;  // by topic, then partition
   struct ee_numbers_hole *holes;    // EE_NUMBERS_HOLES_MAX; reason EE_HOLE_NONE: free
 };
 
 // Makes the file, zeroed, out of the spare one if it can, and another spare. *ret_stored false: the
-// disk has no room, and the numbers are in this process's memory alone. partitions: 1 to
-// EE_NUMBERS_PARTITIONS_MAX.
-bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], uint32_t epoch,
-                     int32_t partitions, struct ee_numbers *ret, bool *ret_stored,
+// disk has no room, and the numbers are in this process's memory alone. producer: below
+// EE_NUMBERS_PRODUCER_SIZE bytes. partitions: 1 to EE_NUMBERS_PARTITIONS_MAX.
+bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], const char *producer,
+                     uint32_t epoch, int32_t partitions, struct ee_numbers *ret, bool *ret_stored,
                      struct ee_err *err);
 // Gives numbers that are in memory alone a file. Nobody else may be using them. False: there is no
 // room yet, or err says what is wrong.

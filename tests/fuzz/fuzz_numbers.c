@@ -96,7 +96,8 @@ static void write_raw(struct input *input) {
 static void write_edited(uint8_t partitions, struct input *input) {
   struct ee_numbers numbers;
   bool stored;
-  require(ee_numbers_make(directory, id, EPOCH, 1 + partitions % 3, &numbers, &stored, NULL));
+  require(ee_numbers_make(directory, id, "producer", EPOCH, 1 + partitions % 3, &numbers, &stored,
+                          NULL));
   require(stored);
   edit(&numbers, input);
   ee_numbers_close(&numbers);

@@ -49,10 +49,11 @@ static struct sequence *sequence_of(struct outlet_double *outlet, int64_t epoch,
   return &outlet->sequences[epoch - outlet->first_epoch][topic][partition];
 }
 
+// Names are "name-" and the epoch.
 static void parse_seq(const char *text, int64_t *epoch, int64_t *number) {
-  const char *colon = strchr(text, ':');
-  assert_non_null(colon);
-  assert_int_equal(sscanf(colon, ":%" SCNd64 ":%" SCNd64, epoch, number), 2);
+  int64_t name;
+  assert_int_equal(sscanf(text, "name-%" SCNd64 ":%" SCNd64 ":%" SCNd64, &name, epoch, number), 3);
+  assert_int_equal(name, *epoch);
   assert_in_range(*number, 0, NUMBERS - 1);
 }
 
@@ -103,6 +104,9 @@ static void take_report(struct outlet_double *outlet, const struct flight *fligh
                  ee_bytes(flight->report, flight->report_size), &arena, &report, &fault)) {
     fail_msg("%s", fault.detail);
   }
+  char name[32];
+  snprintf(name, sizeof name, "name-%" PRId64, report.epoch);
+  assert_true(ee_str_equal(report.producer, ee_str(name)));
   for (size_t i = 0; i < report.sequences.count; i++) {
     const struct ee_producer_sequence *last = &report.sequences.items[i];
     assert_int_equal(last->partition, flight->partition);

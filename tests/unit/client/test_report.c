@@ -36,7 +36,8 @@ static int setup(void **state) {
     snprintf(names[i], sizeof names[i], "p.%d", i);
     topics[i] = ee_str(names[i]);
   }
-  assert_true(ee_numbers_make(directory, id, EPOCH, PARTITIONS, &numbers, &stored, &err));
+  assert_true(
+      ee_numbers_make(directory, id, "producer", EPOCH, PARTITIONS, &numbers, &stored, &err));
   return 0;
 }
 

@@ -29,7 +29,7 @@ struct event {
 // One seed's world.
 struct world {
   struct random random;
-  char *directory;
+  char *directory, name[32];
   struct outlet_double *outlet;
   struct ee_spool *spool;
   struct ee_sender *sender;
@@ -66,9 +66,11 @@ static void open_world(struct world *w) {
                                        .wall_s = FIRST_EPOCH + w->openings++};
   if (!ee_spool_open(&settings, &w->spool, &err)) fail_msg("%s", err.text);
   w->outlet->partitions_told = false;
+  // Each opening by another name: what an earlier one has numbered stays under its own.
+  snprintf(w->name, sizeof w->name, "name-%u", ee_spool_epoch(w->spool));
   struct ee_sender_settings sender = {.spool = w->spool,
                                       .outlet = double_outlet(w->outlet),
-                                      .producer = "name",
+                                      .producer = w->name,
                                       .topic_prefix = "p.",
                                       .aside_bytes = (uint64_t)64 << 20,
                                       .delivered = on_delivery,

@@ -14,7 +14,7 @@
 
 #define EPOCH ((uint32_t)0x11)
 #define NAME "00000011.numbers"
-#define HEAD ((size_t)64)
+#define HEAD ((size_t)64 + EE_NUMBERS_PRODUCER_SIZE)
 #define DISK_FULL EE_HOLE_DISK_FULL
 #define REFUSED EE_HOLE_REFUSED
 
@@ -41,7 +41,7 @@ static struct ee_numbers make(uint32_t epoch, int32_t partitions) {
   struct ee_numbers numbers;
   struct ee_err err;
   bool stored = false;
-  if (!ee_numbers_make(directory, id, epoch, partitions, &numbers, &stored, &err)) {
+  if (!ee_numbers_make(directory, id, "producer", epoch, partitions, &numbers, &stored, &err)) {
     fail_msg("%s", err.text);
   }
   assert_true(stored);
@@ -188,13 +188,13 @@ static void a_file_of_another_size_is_refused(void **state) {
   struct ee_numbers numbers = make(EPOCH, 2);
   size_t size = numbers.size;
   ee_numbers_close(&numbers);
-  static const off_t sizes[] = {0, 63, 64, 4096};
+  static const off_t sizes[] = {0, HEAD - 1, HEAD, 4096};
   int file = open_file();
   assert_int_equal(ftruncate(file, (off_t)size + 1), 0);
   assert_refused(id, EPOCH, "bytes, not");
   for (size_t i = COUNT_OF(sizes); i-- > 0;) {
     assert_int_equal(ftruncate(file, sizes[i]), 0);
-    assert_refused(id, EPOCH, sizes[i] < 64 ? "not a file of numbers" : "bytes, not");
+    assert_refused(id, EPOCH, sizes[i] < (off_t)HEAD ? "not a file of numbers" : "bytes, not");
   }
   close(file);
 }
@@ -412,7 +412,7 @@ static void a_spare_is_kept_and_used(void **state) {
   bool stored;
   struct stat before, after;
   assert_int_equal(ee_numbers_spare(directory), 0);
-  assert_true(ee_numbers_make(directory, id, EPOCH, 3, &numbers, &stored, &err));
+  assert_true(ee_numbers_make(directory, id, "producer", EPOCH, 3, &numbers, &stored, &err));
   assert_int_equal(ee_numbers_spare(directory), 3);
   ee_numbers_at(&numbers, 1, 1)->next = 5;
   assert_true(ee_numbers_add_hole(&numbers, 1, 1, 2, 2, REFUSED));
@@ -421,13 +421,13 @@ static void a_spare_is_kept_and_used(void **state) {
   assert_int_not_equal(faccessat(directory, NAME, F_OK, 0), 0);
   assert_int_equal(ee_numbers_spare(directory), 3);
   assert_int_equal(fstatat(directory, "spare.numbers", &before, 0), 0);
-  assert_true(ee_numbers_make(directory, id, EPOCH, 3, &numbers, &stored, &err));
+  assert_true(ee_numbers_make(directory, id, "producer", EPOCH, 3, &numbers, &stored, &err));
   assert_int_equal(fstatat(directory, NAME, &after, 0), 0);
   assert_int_equal(before.st_ino, after.st_ino);
   assert_int_equal(ee_numbers_at(&numbers, 1, 1)->next, 0);
   assert_int_equal(numbers.holes[0].reason, EE_HOLE_NONE);
   ee_numbers_close(&numbers);
-  assert_true(ee_numbers_make(directory, id, EPOCH + 1, 5, &numbers, &stored, &err));
+  assert_true(ee_numbers_make(directory, id, "producer", EPOCH + 1, 5, &numbers, &stored, &err));
   assert_int_equal(ee_numbers_spare(directory), 5);
   ee_numbers_close(&numbers);
 }
@@ -445,7 +445,7 @@ static void a_full_disk_leaves_memory(void **state) {
     struct ee_numbers numbers;
     bool stored = false;
     troubled_disk_fail(n, 1, ENOSPC);
-    bool made = ee_numbers_make(directory, id, EPOCH, 2, &numbers, &stored, &err);
+    bool made = ee_numbers_make(directory, id, "producer", EPOCH, 2, &numbers, &stored, &err);
     failed = troubled_disk_stop();
     if (!made) fail_msg("%s", err.text);
     assert_true(stored || failed);  // what fails may be the making of the spare
@@ -468,7 +468,7 @@ static void a_disk_in_trouble_is_told(void **state) {
     struct ee_numbers numbers;
     bool stored = true;
     troubled_disk_fail(n, 1, EIO);
-    bool made = ee_numbers_make(directory, id, EPOCH, 2, &numbers, &stored, &err);
+    bool made = ee_numbers_make(directory, id, "producer", EPOCH, 2, &numbers, &stored, &err);
     if (!made) assert_non_null(strstr(err.text, NAME));
     if (made) ee_numbers_close(&numbers);
     if (made && !ee_numbers_open(directory, id, EPOCH, &numbers, &err)) {

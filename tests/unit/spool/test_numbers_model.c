@@ -164,7 +164,7 @@ static void run(uint64_t seed, int directory) {
   memset(&world, 0, sizeof world);
   world.random.state = seed;
   world.directory = directory;
-  if (!ee_numbers_make(directory, id, 1, PARTITIONS, &world.numbers, &stored, &err)) {
+  if (!ee_numbers_make(directory, id, "producer", 1, PARTITIONS, &world.numbers, &stored, &err)) {
     fail_msg("%s", err.text);
   }
   for (int i = 0; i < STEPS; i++)
