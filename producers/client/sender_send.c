@@ -11,8 +11,9 @@
 
 struct ee_str sender_seq(const struct ee_sender *sender, uint32_t epoch, uint64_t number,
                          char out[SEQ_SIZE]) {
-  int size =
-      snprintf(out, SEQ_SIZE, "%s:%" PRIu32 ":%" PRIu64, sender->settings.producer, epoch, number);
+  const char *producer = ee_past_producer(&sender->past, epoch);
+  if (producer == NULL) producer = sender->settings.producer;
+  int size = snprintf(out, SEQ_SIZE, "%s:%" PRIu32 ":%" PRIu64, producer, epoch, number);
   return (struct ee_str){out, (size_t)size};
 }
 
