@@ -13,6 +13,7 @@
 #   make errors          MINUTES=N the Nth allocation and the Nth call on a store fail, everywhere
 #   make mutants         deliberate mistakes, each of which simulator or unit tests must find
 #   make bench-kafka     the join beside a bare copy and Kafka Streams: docs/benchmarks.md (FULL=1: an hour)
+#   make bench-producer  the client library beside bare librdkafka: docs/benchmarks-producer.md
 #   make bench | fuzz MINUTES=N | docs | format | check-format | check-layers |
 #        check-schemas | packages
 #   make install DESTDIR= PREFIX=/usr/local
@@ -36,7 +37,7 @@ DESTDIR :=
 MINUTES := 10
 SEEDS := 20000
 ROUNDS := 20
-CFLAGS ?= -O2 -g
+CFLAGS ?= $(if $(SAN),-O1,-O2) -g  # sanitizers: the build counts, too
 
 comma := ,
 say = $(if $(V),,@echo '  $(1) $(2)';)
@@ -171,7 +172,7 @@ c_files := $(sort $(wildcard $(foreach e,c h,lib/*/*.$(e) producers/*.$(e) produ
 headers := $(filter %.h,$(c_files))
 
 .PHONY: all python simulate errors simulate-errors run-errors faults mutants broker-test spool-writer check check-unit check-threads check-system check-layers check-headers check-install check-library check-docs check-schemas \
-  check-format format docs demo bench bench-kafka fuzz run-fuzzers packages install clean FORCE
+  check-format format docs demo bench bench-kafka bench-producer fuzz run-fuzzers packages install clean FORCE
 
 all: $(programs) $(library)
 
@@ -373,6 +374,10 @@ bench: all $(benches)
 bench-kafka: all $(peers)
 	tests/system/prepare kafka streams >/dev/null
 	bench/kafka/run $(if $(FULL),--full)
+
+bench-producer: all $(calls)
+	tests/system/prepare kafka >/dev/null
+	bench/producer/run
 
 # With librdkafka alone: a peer shares no code.
 $(peers): %: %.o $(OBJ)/bench/kafka/peer.o

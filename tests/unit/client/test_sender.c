@@ -310,7 +310,7 @@ static void test_seeds(void **state) {
   (void)state;
   const char *first = getenv("FIRST_SEED"), *seeds = getenv("SEEDS");
   uint64_t from = first == NULL ? 1 : strtoull(first, NULL, 10);
-  uint64_t count = seeds == NULL ? (uint64_t)ee_tries(150) : strtoull(seeds, NULL, 10);
+  uint64_t count = seeds == NULL ? (uint64_t)ee_tries(100) : strtoull(seeds, NULL, 10);
   for (uint64_t seed = from; seed < from + count; seed++)
     run_seed(seed);
 }
