@@ -215,6 +215,14 @@ def test_a_round_trip_through_emit(spool: Spool, events: list[Event], kafka: Clu
     assert len(read[0]) == len(events) and read[0] == read[1]
 
 
+def test_a_trace_goes_along(spool: Spool, events: list[Event]) -> None:
+    traced = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "a=b"}
+    spool.write([{**events[0], **traced}, events[1]])
+    first, second = spool.exported()
+    assert {name: first[name] for name in traced} == traced
+    assert not traced.keys() & second.keys()
+
+
 def test_what_cannot_be_exported_is_said(spool: Spool, events: list[Event]) -> None:
     spool.write(events, settled=3)
     at = spool.inspect()["settled"]["offset"]

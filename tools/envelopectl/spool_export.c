@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "client/event.h"
 #include "tools/envelopectl/ctl.h"
 #include "tools/envelopectl/spool_check.h"
 
@@ -65,11 +66,12 @@ static void refuse(struct export *export, const struct ee_spool_view *view,
                      EE_LOG_I("offset", (int64_t)sight->place.offset)));
 }
 
-// A record's attributes are opaque here: the line has what the event has.
-static bool write_line(struct export *export, const struct ee_event_line *line) {
+static bool write_line(struct export *export, const struct ee_spool_sight *sight,
+                       const struct ee_event_line *line) {
+  struct ee_str parent, state;
+  ee_trace_read(sight->place.item.attributes, &parent, &state);
   ee_buf_clear(&export->line);
-  bool is_event = ee_event_line_write(line->topic, line->record, (struct ee_str){0},
-                                      (struct ee_str){0}, &export->line);
+  bool is_event = ee_event_line_write(line->topic, line->record, parent, state, &export->line);
   ee_buf_byte(&export->line, '\n');
   return is_event;
 }
@@ -79,7 +81,7 @@ static bool take_event(void *context, const struct ee_spool_view *view,
                        struct ee_err *err) {
   struct export *export = context;
   if (sight->settled && !export->all) return true;
-  bool is_event = write_line(export, line);
+  bool is_event = write_line(export, sight, line);
   if (!is_event || export->line.over_limit) {
     refuse(export, view, sight,
            is_event ? "its line would be longer than one may be" : "a record that is no event");

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "client/event.h"
 #include "contract/event_line.h"
 #include "contract/record.h"
 #include "spool/spool.h"
@@ -26,10 +27,12 @@ struct writer {
 static bool append(struct writer *writer, const struct ee_event_line *event) {
   ee_buf_clear(&writer->payload);
   ee_encode(event->type, event->record, &writer->payload);
+  struct ee_trace trace = {.size = 0};
+  if (event->traceparent.data != NULL) ee_trace_set(&trace, event->traceparent, event->tracestate);
   struct ee_spool_item item = {.schema = event->type->fingerprint,
                                .accepted_us = ee_clock_wall_micros(),
                                .topic = (uint8_t)event->topic,
-                               .attributes = ee_bytes("", 0),
+                               .attributes = ee_bytes(trace.bytes, trace.size),
                                .payload = ee_buf_bytes(&writer->payload)};
   return !writer->payload.failed && ee_spool_keep(writer->spool, &writer->err) &&
          (ee_spool_append(writer->spool, &item, NULL) ||
