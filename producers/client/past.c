@@ -151,12 +151,12 @@ void ee_past_settled(struct ee_past *past, uint8_t topic,
   }
 }
 
-bool ee_past_refused(struct ee_past *past, uint8_t topic,
+void ee_past_refused(struct ee_past *past, uint8_t topic,
                      const struct ee_spool_numbering *numbering) {
   struct ee_past_epoch *epoch = find(past, topic, numbering);
-  return epoch == NULL ||
-         ee_numbers_add_hole(&epoch->numbers, topic, numbering->partition, numbering->number,
-                             numbering->number, EE_HOLE_REFUSED);
+  if (epoch == NULL) return;
+  ee_numbers_add_hole(&epoch->numbers, topic, numbering->partition, numbering->number,
+                      numbering->number, EE_HOLE_REFUSED);
 }
 
 // ---- The end.

@@ -40,8 +40,9 @@ void ee_past_read(struct ee_past *past, uint8_t topic, const struct ee_spool_num
 // It was acknowledged or refused under this epoch, in the spool's order.
 void ee_past_settled(struct ee_past *past, uint8_t topic,
                      const struct ee_spool_numbering *numbering);
-// It was refused. False: there is no room for the hole now.
-bool ee_past_refused(struct ee_past *past, uint8_t topic,
+// It was refused. Where there is no room for the hole it is not declared: room comes only with the
+// epoch's report, which waits for all of its records. Readers miss the number nevertheless.
+void ee_past_refused(struct ee_past *past, uint8_t topic,
                      const struct ee_spool_numbering *numbering);
 // All that earlier epochs left is settled: what did not come is lost. Once.
 bool ee_past_end(struct ee_past *past);

@@ -111,8 +111,10 @@ enum ee_sent sender_send(struct ee_sender *sender, const struct ee_spool_entry *
 static bool declare(struct ee_sender *sender, const struct ee_spool_entry *entry,
                     const struct ee_window_entry *at) {
   if (!at->numbered) return true;
-  if (at->was_epoch != 0)
-    return ee_past_refused(&sender->past, entry->item.topic, &entry->numbering);
+  if (at->was_epoch != 0) {
+    ee_past_refused(&sender->past, entry->item.topic, &entry->numbering);
+    return true;
+  }
   return ee_numbers_add_hole(&sender->numbers, entry->item.topic, at->partition, at->number,
                              at->number, EE_HOLE_REFUSED);
 }
