@@ -553,6 +553,7 @@ static int outcome(const struct copy *copy, bool first) {
 }
 
 struct counts {
+  int flips;
   int found[WRONG + 1];
   int deaths;
 };
@@ -581,8 +582,10 @@ static void flip(const struct copy *copy, struct counts *counts) {
 
 // One flip in each page, or in the head of each, where it hurts.
 static void flip_many(struct copy *copy, uint32_t seed, size_t within, struct counts *counts) {
+  size_t step = ee_tries(100) < 100 ? 7 : 1;
   *counts = (struct counts){.deaths = 0};
-  for (size_t page = 0; page * PAGE < copy->size; page++) {
+  for (size_t page = 0; page * PAGE < copy->size; page += step) {
+    counts->flips++;
     seed = seed * 1664525 + 1013904223;
     copy->at = page * PAGE + (seed >> 8) % within;
     copy->mask = (uint8_t)(1U << (seed >> 24) % 8);
@@ -616,7 +619,7 @@ static void a_closed_store_that_changed_is_emptied(void **state) {
   closed[size] = '\0';
   copy.session = closed;
   flip_many(&copy, 1, PAGE, &counts);
-  assert_int_equal(counts.found[EMPTIED], (copy.size + PAGE - 1) / PAGE);
+  assert_int_equal(counts.found[EMPTIED], counts.flips);
   free(closed);
   copy_release(&copy);
 }
