@@ -135,8 +135,13 @@ bool ee_event_head_read(struct ee_bytes avro, struct ee_event_head *ret) {
   return true;
 }
 
+bool ee_topic_has_events(enum ee_topic topic) {
+  return (unsigned)topic < EE_PHASE_TOPICS || topic == EE_TOPIC_OBLIGATION;
+}
+
 bool ee_event_key_read(enum ee_topic topic, struct ee_bytes avro, struct ee_str *ret) {
   struct ee_str obligation_id;
+  if (!ee_topic_has_events(topic)) return false;
   if (topic == EE_TOPIC_OBLIGATION && !take_text(&avro, &obligation_id)) return false;
   return take_text(&avro, ret);
 }

@@ -44,7 +44,9 @@ bool ee_check_name(struct ee_str name, const char *field, struct ee_fault *fault
 // for bytes that were validated before, or written by this library. Borrows. False: it is cut
 // short or malformed; nothing is read beyond avro.
 bool ee_event_head_read(struct ee_bytes avro, struct ee_event_head *ret);
-// Likewise the record key of an event or a receipt: its envelope_id.
+// Whether its records are events of a phase, or receipts: what emitters write. Of any number.
+bool ee_topic_has_events(enum ee_topic topic);
+// Likewise the record key of an event or a receipt: its envelope_id. False for other topics.
 bool ee_event_key_read(enum ee_topic topic, struct ee_bytes avro, struct ee_str *ret);
 
 #endif

@@ -139,7 +139,7 @@ static void add_text(struct ee_buf *out, const char *name, struct ee_str text) {
 bool ee_event_line_write(enum ee_topic topic, const void *record, struct ee_str traceparent,
                          struct ee_str tracestate, struct ee_buf *out) {
   bool is_event = topic < EE_PHASE_TOPICS;
-  if (!is_event && topic != EE_TOPIC_OBLIGATION) return false;
+  if (!ee_topic_has_events(topic)) return false;
   ee_buf_printf(out, "{\"phase\":\"%s\"", is_event ? ee_phase_name((enum ee_phase)topic) : RECEIPT);
   add_text(out, "traceparent", traceparent);
   add_text(out, "tracestate", tracestate);

@@ -34,6 +34,7 @@ void ee_aside_release(struct ee_aside *aside) {
 // ---- A line.
 
 static void *decode(struct ee_arena *arena, const struct ee_spool_item *item) {
+  if (!ee_topic_has_events((enum ee_topic)item->topic)) return NULL;
   const struct ee_record_type *type = ee_topics[item->topic].value;
   const struct ee_plan *plan = item->schema == type->fingerprint ? ee_plan_own(type) : NULL;
   void *record = plan == NULL ? NULL : ee_arena_zero(arena, 1, type->size);

@@ -270,7 +270,7 @@ static bool move_one(struct ee_sender *sender) {
   struct ee_window_entry *at = ee_window_at(&sender->window, sender->window.cursor);
   switch ((enum ee_window_state)at->state) {
     case EE_WINDOW_READY:
-      if (!sender->verified && (!sender_numbers_ready(sender) || !sender->verified)) return false;
+      if (!sender_numbers_ready(sender) || !sender->verified) return false;
       if (!send(sender, at, EE_WINDOW_SENT)) return false;
       if (at->state == EE_WINDOW_REFUSED) return true;  // looked at again
       break;

@@ -49,11 +49,12 @@ static void add_headers(struct ee_sender *sender, const struct ee_spool_item *it
 // False: these bytes are no event.
 static bool read_key(const struct ee_spool_item *item, struct letter *letter) {
   struct ee_str key;
-  if (item->topic < EE_PHASE_TOPICS && !ee_event_head_read(item->payload, &letter->head)) {
+  bool phase = item->topic < EE_PHASE_TOPICS;
+  if (phase ? !ee_event_head_read(item->payload, &letter->head)
+            : !ee_event_key_read((enum ee_topic)item->topic, item->payload, &key)) {
     return false;
   }
-  if (!ee_event_key_read((enum ee_topic)item->topic, item->payload, &key)) return false;
-  letter->parcel.key = ee_str_bytes(key);
+  letter->parcel.key = ee_str_bytes(phase ? letter->head.envelope_id : key);
   return true;
 }
 
@@ -87,9 +88,7 @@ enum ee_sent sender_send(struct ee_sender *sender, const struct ee_spool_entry *
                                      .payload = item->payload,
                                      .headers = letter.headers,
                                      .tag = sender->window.cursor};
-  if (item->topic >= EE_TOPIC_COUNT || !read_key(item, &letter)) {
-    return refuse(at, "not an event");
-  }
+  if (!read_key(item, &letter)) return refuse(at, "not an event");
   switch (outlet->ops->prefix(outlet->self, letter.parcel.topic, item->schema,
                               &letter.parcel.prefix, &at->why)) {
     case EE_FRAME_READY:

@@ -224,6 +224,19 @@ static void what_cannot_be_decoded_is_kept_as_it_is(void **state) {
   assert_avro(&item, "0000000000000abc");
 }
 
+// A spool may be forged: topics that hold no events, and such that there are not.
+static void a_topic_without_events_is_no_harm(void **state) {
+  (void)state;
+  struct random r = {.state = 3};
+  struct ee_failed record;
+  struct ee_spool_item item = item_of(&r, EE_TOPIC_FAILED, &record);
+  item.schema = 0xabc;
+  for (int topic = EE_PHASE_TOPICS; topic <= UINT8_MAX; topic++) {
+    item.topic = (uint8_t)topic;
+    assert_avro(&item, "0000000000000abc");
+  }
+}
+
 // ---- The file.
 
 static void it_has_a_most(void **state) {
@@ -387,6 +400,7 @@ int main(void) {
       TEST(a_line_gives_the_record_back),
       TEST(a_line_says_what_was_refused),
       TEST(what_cannot_be_decoded_is_kept_as_it_is),
+      TEST(a_topic_without_events_is_no_harm),
       TEST(it_has_a_most),
       TEST(it_is_added_to),
       TEST(a_link_is_not_followed),

@@ -154,6 +154,22 @@ static void a_head_that_is_none_is_refused(void **state) {
   assert_int_equal(head.sensitivity.value, EE_SENSITIVITY_RESTRICTED);
 }
 
+static void only_events_and_receipts_have_keys(void **state) {
+  (void)state;
+  struct ee_str key;
+  struct ee_bytes avro = ee_bytes(
+      "\x02o\x02"
+      "e",
+      4);
+  for (int topic = 0; topic <= UINT8_MAX; topic++) {
+    bool wanted = topic < EE_PHASE_TOPICS || topic == EE_TOPIC_OBLIGATION;
+    assert_int_equal(ee_topic_has_events((enum ee_topic)topic), wanted);
+    assert_int_equal(ee_event_key_read((enum ee_topic)topic, avro, &key), wanted);
+    if (!wanted) continue;
+    assert_true(ee_str_equal(key, topic < EE_PHASE_TOPICS ? EE_STR("o") : EE_STR("e")));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(phases_have_their_topics_records),
@@ -163,6 +179,7 @@ int main(void) {
       cmocka_unit_test(events_order_by_time_then_id_bytes),
       cmocka_unit_test(the_head_is_read_alone),
       cmocka_unit_test(a_head_that_is_none_is_refused),
+      cmocka_unit_test(only_events_and_receipts_have_keys),
   };
   return cmocka_run_group_tests_name("contract/event", tests, NULL, NULL);
 }
