@@ -16,6 +16,21 @@ void ee_program_notice(void *context, envelope_level level, const char *text) {
   ee_log(levels[level], text, NULL);
 }
 
+volatile sig_atomic_t ee_program_stop;
+
+static void on_signal(int number) {
+  ee_program_stop = number;
+}
+
+// The second signal finds the default action.
+void ee_program_watch_signals(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
 bool ee_program_spool_new(const char *program, char ret[PATH_MAX], struct ee_err *err) {
   const char *parent = getenv("TMPDIR");
   int size = snprintf(ret, PATH_MAX, "%s/%s-XXXXXX", parent == NULL ? "/tmp" : parent, program);

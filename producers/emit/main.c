@@ -55,25 +55,10 @@ static const struct ee_command command = {
     .usage = "[FILE]",
     .tables = tables};
 
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number) {
-  stop_signal = number;
-}
-
-// The second signal finds the default action and ends the process.
-static void watch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
-  signal(SIGPIPE, SIG_IGN);
-}
-
 // ---- Reading.
 
 static bool take_lines(struct ee_emit *emit, struct ee_lines *lines, struct ee_err *err) {
-  while (stop_signal == 0) {
+  while (ee_program_stop == 0) {
     struct ee_str line;
     switch (ee_lines_next(lines, &line)) {
       case EE_LINES_MORE:
@@ -106,7 +91,7 @@ static bool pump(struct ee_emit *emit, int input, struct ee_err *err) {
   struct ee_lines lines;
   ee_lines_init(&lines, EE_LINE_MAX, CHUNK);
   bool ok = true;
-  while (ok && !lines.ended && stop_signal == 0) {
+  while (ok && !lines.ended && ee_program_stop == 0) {
     ok = read_chunk(emit, &lines, input, err) && ee_emit_serve(emit, err);
   }
   ee_lines_release(&lines);
@@ -117,11 +102,11 @@ static bool pump(struct ee_emit *emit, int input, struct ee_err *err) {
 
 static bool finish(struct ee_emit *emit, int64_t timeout_ms, struct ee_err *err) {
   struct ee_wait wait;
-  bool stopped = stop_signal != 0;
+  bool stopped = ee_program_stop != 0;
   if (stopped) ee_log(EE_INFO, "stops: reads no more", NULL);
-  ee_wait_init(&wait, stopped ? STOP_MS : timeout_ms, stopped ? NULL : &stop_signal);
+  ee_wait_init(&wait, stopped ? STOP_MS : timeout_ms, stopped ? NULL : &ee_program_stop);
   if (ee_emit_flush(emit, &wait, err)) return true;
-  if (stopped || stop_signal == 0) return false;
+  if (stopped || ee_program_stop == 0) return false;
   return finish(emit, timeout_ms, err);  // the signal came meanwhile
 }
 
@@ -140,7 +125,7 @@ static bool report(const struct ee_emit_counts *counts, bool ok) {
 static bool run(struct settings *settings, int input, bool own, bool *ret_kept) {
   struct ee_err err = {.text = ""};
   struct ee_wait wait;
-  ee_wait_init(&wait, settings->timeout_ms, &stop_signal);
+  ee_wait_init(&wait, settings->timeout_ms, &ee_program_stop);
   struct ee_emit_settings emit_settings = {.producer = &settings->producer,
                                            .traceparent = getenv("TRACEPARENT"),
                                            .tracestate = getenv("TRACESTATE"),
@@ -156,7 +141,7 @@ static bool run(struct settings *settings, int input, bool own, bool *ret_kept) 
     ee_log(EE_ERROR, err.text, NULL);
     return false;
   }
-  bool ok = pump(emit, input, &err) || stop_signal != 0;
+  bool ok = pump(emit, input, &err) || ee_program_stop != 0;
   ok = ok && finish(emit, settings->timeout_ms, &err);
   if (!ok) ee_log(EE_ERROR, err.text, NULL);
   struct ee_emit_counts counts = ee_emit_finish(emit);
@@ -199,7 +184,7 @@ static bool start(struct settings *settings, const char *path) {
   char host[256] = "localhost";
   char source[sizeof host + 32];
   bool own_source = settings->producer.source == NULL, kept;
-  watch_signals();
+  ee_program_watch_signals();
   gethostname(host, sizeof host - 1);
   snprintf(source, sizeof source, "urn:envelope-emit:%s", host);
   ee_client_log(command.program, NULL, &settings->producer.client);

@@ -15,6 +15,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "spool/segment.h"
 
 #define NAME_SIZE 32
 #define UNFINISHED "unfinished.numbers"
@@ -88,10 +89,6 @@ static void set_parts(struct ee_numbers *numbers, uint8_t *bytes, uint32_t epoch
 
 // ---- Making.
 
-static bool no_room(int error) {
-  return error == ENOSPC || error == EDQUOT || error == EFBIG;
-}
-
 static void *map(int fd, size_t size, int flags) {
   void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
   if (bytes != MAP_FAILED) madvise(bytes, size, MADV_DONTFORK);
@@ -139,7 +136,7 @@ static void make_head(struct head *head, const uint8_t *id, const char *producer
   head->crc = head_crc(head);
 }
 
-// 0, or why not: no_room tells whether it is the disk.
+// 0, or why not: ee_spool_no_room tells whether it is the disk.
 static int make_file(int directory, const struct head *head, const char *name, void **ret) {
   size_t size = size_for(head->partitions);
   int error = create(directory, head, name, size, ret);
@@ -161,7 +158,7 @@ bool ee_numbers_make(int directory, const uint8_t id[EE_SPOOL_ID_SIZE], const ch
   name_of(epoch, name);
   int error = make_file(directory, &head, name, &bytes);
   *ret_stored = error == 0;
-  if (no_room(error)) {
+  if (ee_spool_no_room(error)) {
     bytes = map(-1, size_for(partitions), MAP_PRIVATE | MAP_ANONYMOUS);
     error = bytes == MAP_FAILED ? errno : 0;
     if (error == 0) memcpy(bytes, &head, sizeof head);

@@ -31,7 +31,7 @@ static bool number_of(const char *name, uint64_t *ret) {
 
 // ---- Making.
 
-static bool no_room(int error) {
+bool ee_spool_no_room(int error) {
   return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
@@ -76,7 +76,7 @@ bool ee_spool_segment_create(int directory, const struct ee_spool_segment *segme
   if (fd >= 0) close(fd);
   if (error != 0) {
     unlinkat(directory, UNFINISHED, 0);
-    *ret_full = no_room(error);
+    *ret_full = ee_spool_no_room(error);
     return ee_err_set(err, "%s: %s", name, strerror(error));
   }
   *ret = (struct ee_spool_map){.bytes = bytes,

@@ -9,6 +9,9 @@
 
 #define EE_SPOOL_NAME_SIZE 32  // of a segment's file, with its NUL
 
+// Whether an errno says that the disk, or a quota on it, has no room.
+bool ee_spool_no_room(int error);
+
 void ee_spool_segment_name(uint64_t number, char out[EE_SPOOL_NAME_SIZE]);
 
 // A segment's bytes in memory, shared with its file. Whoever has it unmaps it.

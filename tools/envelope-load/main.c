@@ -174,29 +174,12 @@ static const struct ee_command command = {
     .usage = "",
     .tables = tables};
 
-// ---- Signals.
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number) {
-  stop_signal = number;
-}
-
-// The second signal finds the default action and ends the process.
-static void watch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
-  signal(SIGPIPE, SIG_IGN);
-}
-
 // ---- A run.
 
 // Until nobody emits. False: Kafka lacks what only an operator can make.
 static bool watch(struct load *load, struct report *report, struct ee_err *err) {
   char trouble[EE_ERR_MAX];
-  while (load_runs(load) && stop_signal == 0) {
+  while (load_runs(load) && ee_program_stop == 0) {
     if (load_trouble(load, trouble, sizeof trouble) == ENVELOPE_BAD_SETTING) {
       return ee_err_set(err, "%s", trouble);
     }
@@ -231,11 +214,11 @@ static bool flush(struct load *load, struct report *report, struct ee_wait *wait
 static bool finish(struct load *load, struct report *report, int64_t timeout_ms,
                    struct ee_err *err) {
   struct ee_wait wait;
-  bool stopped = stop_signal != 0;
+  bool stopped = ee_program_stop != 0;
   if (stopped) ee_log(EE_INFO, "stops: emits no more", NULL);
-  ee_wait_init(&wait, stopped ? STOP_MS : timeout_ms, stopped ? NULL : &stop_signal);
+  ee_wait_init(&wait, stopped ? STOP_MS : timeout_ms, stopped ? NULL : &ee_program_stop);
   if (flush(load, report, &wait, !stopped, err)) return true;
-  if (stopped || stop_signal == 0) return false;
+  if (stopped || ee_program_stop == 0) return false;
   return finish(load, report, timeout_ms, err);  // the signal came meanwhile
 }
 
@@ -339,7 +322,7 @@ static bool start(struct settings *settings) {
   struct ee_err err;
   double exponent;
   bool kept;
-  watch_signals();
+  ee_program_watch_signals();
   ee_client_log(command.program, NULL, &settings->producer.client);
   if (!read_decimal(settings->tenant_exponent, 0, EXPONENT_MOST, &exponent, &err) ||
       !tenants_init(&tenants, (int)settings->tenants, exponent, &err)) {
