@@ -7,12 +7,14 @@
 #include "base/time.h"
 #include "stream/client.h"
 
-#define ASK_MS 200  // for metadata
+#define ASK_FIRST_MS 100  // how long an answer about partitions is waited for: twice as long each
+#define ASK_MOST_MS 1000  // time, for brokers that are far away
 
 struct ee_kafka_outlet {
   const struct ee_client_settings *settings;
   const char *program;
   struct ee_client *client;  // NULL: it could not be renewed
+  int ask_ms;
   rd_kafka_topic_t *topics[EE_TOPIC_COUNT];
   struct ee_codec_set codecs;
   uint8_t prefix[EE_FRAME_MAX];  // of a schema that is not this build's
@@ -107,6 +109,7 @@ bool ee_kafka_outlet_new(const struct ee_client_settings *settings, const char *
   if (outlet == NULL) return ee_err_set(err, "memory is out");
   outlet->settings = settings;
   outlet->program = program;
+  outlet->ask_ms = ASK_FIRST_MS;
   ee_buf_init(&outlet->value, (size_t)4 << 20);
   if (open_client(outlet, err) && ee_codec_set_init(&outlet->codecs, settings, NULL, err)) {
     *ret = outlet;
@@ -157,7 +160,10 @@ static int32_t partitions(void *self) {
   rd_kafka_topic_t *topic = outlet->client == NULL ? NULL : topic_of(outlet, EE_TOPIC_ADMISSION);
   if (topic == NULL) return 0;
   rd_kafka_t *rk = ee_client_handle(outlet->client);
-  if (rd_kafka_metadata(rk, 0, topic, &metadata, ASK_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) return 0;
+  if (rd_kafka_metadata(rk, 0, topic, &metadata, outlet->ask_ms) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    outlet->ask_ms = 2 * outlet->ask_ms < ASK_MOST_MS ? 2 * outlet->ask_ms : ASK_MOST_MS;
+    return 0;
+  }
   bool found = metadata->topic_cnt == 1;
   rd_kafka_resp_err_t code = found ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_NO_ERROR;
   int32_t count =

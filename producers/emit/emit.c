@@ -176,7 +176,10 @@ static bool wait_more(struct ee_emit *emit, struct ee_wait *wait, struct ee_err 
   char trouble[EE_ERR_MAX];
   int result = envelope_producer_trouble(emit->producer, trouble, sizeof trouble);
   if (result == ENVELOPE_BAD_SETTING) return ee_err_set(err, "%s", trouble);
-  return ee_wait_more(wait, result == ENVELOPE_OK ? "Kafka" : trouble, NULL, err);
+  if (result == ENVELOPE_OK) {
+    snprintf(trouble, sizeof trouble, "Kafka at %s", emit->settings->producer->client.bootstrap);
+  }
+  return ee_wait_more(wait, trouble, NULL, err);
 }
 
 bool ee_emit_line(struct ee_emit *emit, uint64_t number, struct ee_str line, struct ee_err *err) {
