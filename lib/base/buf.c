@@ -83,16 +83,22 @@ void ee_buf_text(struct ee_buf *buf, const char *text) {
   ee_buf_append(buf, text, strlen(text));
 }
 
-void ee_buf_decimal(struct ee_buf *buf, int64_t value) {
-  char text[20];  // as many as INT64_MIN has
+size_t ee_decimal_print(uint64_t value, char out[EE_DECIMAL_MAX]) {
+  char text[EE_DECIMAL_MAX];
   size_t at = sizeof text;
-  uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
   do {
-    text[--at] = (char)('0' + rest % 10);
-    rest /= 10;
-  } while (rest > 0);
-  if (value < 0) text[--at] = '-';
-  ee_buf_append(buf, text + at, sizeof text - at);
+    text[--at] = (char)('0' + value % 10);
+    value /= 10;
+  } while (value > 0);
+  memcpy(out, text + at, sizeof text - at);
+  return sizeof text - at;
+}
+
+void ee_buf_decimal(struct ee_buf *buf, int64_t value) {
+  char text[EE_DECIMAL_MAX + 1] = "-";
+  size_t sign = value < 0 ? 1 : 0;
+  uint64_t digits = value < 0 ? -(uint64_t)value : (uint64_t)value;
+  ee_buf_append(buf, text, ee_decimal_print(digits, text + sign) + sign);
 }
 
 void ee_buf_printf(struct ee_buf *buf, const char *format, ...) {

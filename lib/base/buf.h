@@ -38,6 +38,9 @@ static inline void ee_buf_byte(struct ee_buf *buf, uint8_t byte);
 void ee_buf_str(struct ee_buf *buf, struct ee_str text);
 void ee_buf_text(struct ee_buf *buf, const char *text);
 void ee_buf_decimal(struct ee_buf *buf, int64_t value);
+#define EE_DECIMAL_MAX 20  // digits of UINT64_MAX
+// The same for a place that is large enough. Returns how many digits; no NUL.
+size_t ee_decimal_print(uint64_t value, char out[EE_DECIMAL_MAX]);
 void ee_buf_printf(struct ee_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 // Compact JSON string with its quotes: escapes ", \ and control characters; bytes that

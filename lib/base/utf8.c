@@ -36,7 +36,7 @@ bool ee_utf8_valid(const char *data, size_t size) {
       i += 8;
       continue;
     }
-    size_t length = ee_utf8_length(data + i, size - i);
+    size_t length = (uint8_t)data[i] < 0x80 ? 1 : ee_utf8_length(data + i, size - i);
     if (length == 0) return false;
     i += length;
   }

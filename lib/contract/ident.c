@@ -46,11 +46,13 @@ void ee_uuid7_make(int64_t unix_ms, const uint8_t random[10], char out[EE_UUID_S
   bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3F));  // variant 10
   char hex[33];
   ee_hex(ee_bytes(bytes, sizeof bytes), hex);
-  for (int i = 0; i < 32; i++) {
-    if (i == 8 || i == 12 || i == 16 || i == 20) *out++ = '-';
-    *out++ = hex[i];
-  }
-  *out = '\0';
+  static const struct {
+    uint8_t from, size, to;
+  } groups[] = {{0, 8, 0}, {8, 4, 9}, {12, 4, 14}, {16, 4, 19}, {20, 12, 24}};
+  memset(out, '-', EE_UUID_SIZE - 1);
+  for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+    memcpy(out + groups[i].to, hex + groups[i].from, groups[i].size);
+  out[EE_UUID_SIZE - 1] = '\0';
 }
 
 void ee_uuid7_next(struct ee_uuid7_clock *clock, int64_t now_ms, const uint8_t random[10],
@@ -238,6 +240,7 @@ bool ee_key_sequence_parse(struct ee_bytes key, struct ee_sequence_name *ret,
 
 bool ee_name_fits(struct ee_str name) {
   size_t size = 0;
+  if (name.size <= EE_NAME_JSON_MAX / 6) return true;
   for (size_t i = 0; i < name.size; i++) {
     unsigned char byte = (unsigned char)name.data[i];
     size += byte < 0x20 ? 6 : byte == '"' || byte == '\\' ? 2 : 1;

@@ -183,7 +183,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
       .failed = message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? NULL : rd_kafka_err2str(message->err),
       .code = message->err,
       .given_up = message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
-                  message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT};
+                  message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT,
+      // librdkafka's promise not to change it is of no use to us, whose message it is.
+      .message = (rd_kafka_message_t *)message};
   if (client->delivered != NULL) client->delivered(client->context, &delivery);
 }
 

@@ -27,8 +27,9 @@ struct ee_delivery {
   int64_t offset;
   int64_t append_ms;   // the broker's append time; -1 where the topic has none
   const char *failed;  // NULL: acknowledged; else why it was not, or not surely, written; static
-  rd_kafka_resp_err_t code;  // the same
-  bool given_up;             // failed because of ee_client_purge
+  rd_kafka_resp_err_t code;     // the same
+  bool given_up;                // failed because of ee_client_purge
+  rd_kafka_message_t *message;  // of librdkafka, for its headers; borrowed for the call
 };
 typedef void ee_delivered(void *context, const struct ee_delivery *delivery);
 

@@ -115,14 +115,14 @@ size_t ee_headers_cloudevent(enum ee_phase phase, const struct ee_event_head *he
   if (type == NULL) return 0;
   size_t count = 0;
   out[count++] = (struct ee_header){EE_STR("ce_specversion"), ee_str_bytes(EE_STR("1.0"))};
-  out[count++] = (struct ee_header){EE_STR("ce_id"), ee_str_bytes(head->event_id)};
   // The name of an event's type is that of its topic.
   out[count++] = (struct ee_header){EE_STR("ce_type"), ee_str_bytes(ee_str(ee_topics[phase].name))};
-  out[count++] = (struct ee_header){EE_STR("ce_source"), ee_str_bytes(head->source)};
   out[count++] = (struct ee_header){EE_STR("ce_dataschema"),
                                     joined(arena, EE_STR("urn:avro:"), ee_str(type->full_name))};
   out[count++] =
       (struct ee_header){EE_STR("content-type"), ee_str_bytes(EE_STR("application/avro"))};
+  out[count++] = (struct ee_header){EE_STR("ce_source"), ee_str_bytes(head->source)};
+  out[count++] = (struct ee_header){EE_STR("ce_id"), ee_str_bytes(head->event_id)};
   char time[EE_RFC3339_SIZE];
   ee_time_print(head->occurred_at, time);
   if (strchr(time, 'T') != NULL) {

@@ -39,12 +39,12 @@ struct ee_record_number {
 bool ee_record_number_parse(struct ee_bytes value, struct ee_record_number *ret);
 
 #define EE_CLOUDEVENT_HEADERS 7
+#define EE_CLOUDEVENT_CONSTANT 4  // the first of them: alike in all events of a phase
 
-// CloudEvents 1.0, Kafka binding, binary mode: ce_specversion, ce_id (the event_id), ce_type
-// (envelope.<phase>.v1), ce_source, ce_dataschema (urn:avro:<full name>), content-type and,
-// where occurred_at has an RFC 3339 form (years 0 to 9999), ce_time. Values live in arena or
-// borrow from head. Returns the number of headers; 0 when the arena is full or the phase is
-// none of the six.
+// CloudEvents 1.0, Kafka binding, binary mode: ce_specversion, ce_type (envelope.<phase>.v1),
+// ce_dataschema (urn:avro:<full name>), content-type, ce_source, ce_id (the event_id) and, where
+// occurred_at has an RFC 3339 form (years 0 to 9999), ce_time. Values live in arena or borrow from
+// head. Returns the number of headers; 0 when the arena is full or the phase is none of the six.
 size_t ee_headers_cloudevent(enum ee_phase phase, const struct ee_event_head *head,
                              struct ee_arena *arena, struct ee_header out[EE_CLOUDEVENT_HEADERS]);
 

@@ -17,6 +17,7 @@ struct letter {
   const void *record;
   struct ee_str envelope_id;
   const struct ee_trace *trace;
+  int64_t accepted_us;
 };
 
 static int no_room(struct envelope_producer *producer, const struct letter *letter) {
@@ -39,7 +40,7 @@ static int append(struct envelope_producer *producer, const struct letter *lette
                       EE_EVENT_SIZE_MAX);
   }
   struct ee_spool_item item = {.schema = letter->type->fingerprint,
-                               .accepted_us = ee_clock_wall_micros(),
+                               .accepted_us = letter->accepted_us,
                                .topic = (uint8_t)letter->topic,
                                .attributes = ee_bytes(letter->trace->bytes, letter->trace->size),
                                .payload = ee_buf_bytes(avro)};
@@ -63,10 +64,10 @@ static bool fill_text(struct envelope_event *event, struct ee_str *at, struct ee
   return at->data != NULL;
 }
 
-static bool fill(struct envelope_event *event, struct ee_str source) {
+static bool fill(struct envelope_event *event, struct ee_str source, int64_t now_us) {
   struct ee_event_head *head = &event->record.head;
   char id[EE_UUID_SIZE];
-  if (head->occurred_at == INT64_MIN) head->occurred_at = ee_clock_wall_micros();
+  if (head->occurred_at == INT64_MIN) head->occurred_at = now_us;
   if (head->event_id.data == NULL) ee_uuid7_now(id);
   return fill_text(event, &head->event_id, ee_str(id)) && fill_text(event, &head->source, source);
 }
@@ -76,12 +77,14 @@ int envelope_emit(envelope_producer *producer, envelope_event *event,
   struct ee_fault fault;
   const struct ee_record_type *type = ee_phase_record(event->phase);
   if (producer_forked(producer)) return forked(error);
-  if (!fill(event, producer->source)) return ee_event_no_room(event, NULL, error);
+  int64_t now_us = ee_clock_wall_micros();
+  if (!fill(event, producer->source, now_us)) return ee_event_no_room(event, NULL, error);
   struct letter letter = {.topic = (enum ee_topic)event->phase,
                           .type = type,
                           .record = &event->record,
                           .envelope_id = event->record.head.envelope_id,
-                          .trace = &event->trace};
+                          .trace = &event->trace,
+                          .accepted_us = now_us};
   if (!ee_check_record(type, &event->record, &fault) ||
       !ee_check_name(letter.envelope_id, "envelope_id", &fault)) {
     return ee_mistake_of_fault(error, &fault);
@@ -101,7 +104,7 @@ static bool set_trace(const struct ee_event_line *event, struct ee_str tracepare
   return true;
 }
 
-static bool read_line(const struct envelope_producer *producer, struct ee_str line,
+static bool read_line(const struct envelope_producer *producer, struct ee_str line, int64_t now_us,
                       struct ee_arena *arena, struct ee_event_line *ret,
                       struct ee_line_fault *fault) {
   char ids[2][EE_UUID_SIZE];
@@ -110,7 +113,7 @@ static bool read_line(const struct envelope_producer *producer, struct ee_str li
   struct ee_line_defaults defaults = {.envelope_id = ee_str(ids[0]),
                                       .event_id = ee_str(ids[1]),
                                       .source = producer->source,
-                                      .occurred_at = ee_clock_wall_micros()};
+                                      .occurred_at = now_us};
   return ee_event_line_read(line, &defaults, arena, ret, fault) &&
          ee_check_name(ret->envelope_id, "envelope_id", &fault->fault);
 }
@@ -122,7 +125,8 @@ static int emit_line(struct envelope_producer *producer, struct ee_str line,
   struct ee_event_line event;
   struct ee_line_fault fault = {.column = 0};
   struct ee_str parent, state;
-  if (!read_line(producer, line, arena, &event, &fault)) {
+  int64_t now_us = ee_clock_wall_micros();
+  if (!read_line(producer, line, now_us, arena, &event, &fault)) {
     int result = ee_mistake_of_fault(error, &fault.fault);
     if (error != NULL) error->column = fault.column;
     return result;
@@ -136,7 +140,8 @@ static int emit_line(struct envelope_producer *producer, struct ee_str line,
                           .type = event.type,
                           .record = event.record,
                           .envelope_id = event.envelope_id,
-                          .trace = &trace};
+                          .trace = &trace,
+                          .accepted_us = now_us};
   return append(producer, &letter, avro, error);
 }
 

@@ -64,13 +64,17 @@ int ee_event_no_room(const struct envelope_event *event, const char *field,
                     EVENT_MEMORY_MAX);
 }
 
-// Empties the record; what is required has to be set.
-static void empty(struct envelope_event *event, enum ee_phase phase) {
+// What is required has to be set.
+static void make_blank(struct envelope_event *event, enum ee_phase phase) {
   event->phase = phase;
-  ee_record_init(ee_phase_record(phase), &event->record);
-  event->record.head.occurred_at = INT64_MIN;  // not set
-  if (phase != EE_PHASE_ADMISSION) return;
-  event->record.admission.execution.kind = -1;
+  ee_record_init(ee_phase_record(phase), &event->blank);
+  event->blank.head.occurred_at = INT64_MIN;  // not set
+  if (phase == EE_PHASE_ADMISSION) event->blank.admission.execution.kind = -1;
+}
+
+static void empty(struct envelope_event *event, enum ee_phase phase) {
+  if (event->phase != phase) make_blank(event, phase);
+  event->record = event->blank;
 }
 
 static bool is_phase(envelope_phase phase) {
@@ -84,6 +88,7 @@ envelope_event *envelope_event_new(envelope_phase phase) {
   ee_arena_init(&event->arenas[0], EVENT_MEMORY_MAX);
   ee_arena_init(&event->arenas[1], EVENT_MEMORY_MAX);
   ee_buf_init(&event->avro, 2 * EVENT_MEMORY_MAX);
+  make_blank(event, (enum ee_phase)phase);
   if (envelope_event_begin(event, phase) == ENVELOPE_OK) return event;
   envelope_event_free(event);
   return NULL;

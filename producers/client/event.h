@@ -36,6 +36,7 @@ union ee_event_record {
 struct envelope_event {
   enum ee_phase phase;
   union ee_event_record record;  // what it borrows lies in the arena in use, with a NUL behind
+  union ee_event_record blank;   // how a record of the phase begins
   struct ee_arena arenas[2];     // in turn, so that an event can follow itself
   int used;                      // the one in use
   struct ee_trace trace;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/time.h"
+#include "client/spare_headers.h"
 #include "stream/client.h"
 
 #define ASK_FIRST_MS 100  // how long an answer about partitions is waited for: twice as long each
@@ -19,6 +20,7 @@ struct ee_kafka_outlet {
   struct ee_codec_set codecs;
   uint8_t prefix[EE_FRAME_MAX];  // of a schema that is not this build's
   struct ee_buf value;
+  struct ee_spare_headers spare;
   ee_take_result *take;  // while results may come
   void *context;
   struct ee_err trouble;  // "": none
@@ -68,8 +70,19 @@ static void say_topic(struct ee_kafka_outlet *outlet, const char *topic, rd_kafk
   }
 }
 
+static void take_headers(struct ee_kafka_outlet *outlet, rd_kafka_message_t *message) {
+  rd_kafka_headers_t *headers;
+  for (int i = 0; i < EE_TOPIC_COUNT; i++) {
+    if (outlet->topics[i] != message->rkt) continue;
+    if (rd_kafka_message_detach_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      ee_spare_headers_give_back(&outlet->spare, (enum ee_topic)i, headers);
+    }
+  }
+}
+
 static void on_delivery(void *context, const struct ee_delivery *delivery) {
   struct ee_kafka_outlet *outlet = context;
+  take_headers(outlet, delivery->message);
   struct ee_result result = {.tag = (uint64_t)(uintptr_t)delivery->opaque,
                              .kind = kind_of(delivery->code),
                              .offset = delivery->offset,
@@ -123,6 +136,7 @@ void ee_kafka_outlet_free(struct ee_kafka_outlet *outlet) {
   if (outlet == NULL) return;
   outlet->take = NULL;
   close_client(outlet);
+  ee_spare_headers_release(&outlet->spare);
   ee_codec_set_release(&outlet->codecs);
   ee_buf_release(&outlet->value);
   free(outlet);
@@ -243,27 +257,17 @@ static enum ee_frame_state prefix(void *self, enum ee_topic topic, uint64_t sche
 
 // ---- Sending.
 
-static bool add_headers(rd_kafka_headers_t *headers, const struct ee_parcel *parcel) {
-  for (size_t i = 0; i < parcel->header_count; i++) {
-    const struct ee_header *header = &parcel->headers[i];
-    if (rd_kafka_header_add(headers, header->name.data, (ssize_t)header->name.size,
-                            header->value.data,
-                            (ssize_t)header->value.size) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return false;
-    }
-  }
-  return true;
-}
-
 static rd_kafka_resp_err_t produce(struct ee_kafka_outlet *outlet, const struct ee_parcel *parcel) {
   struct ee_buf *value = &outlet->value;
   rd_kafka_topic_t *topic = topic_of(outlet, parcel->topic);
-  rd_kafka_headers_t *headers = rd_kafka_headers_new(parcel->header_count);
+  rd_kafka_headers_t *headers =
+      ee_spare_headers_fill(&outlet->spare, parcel->topic, parcel->headers, parcel->header_count,
+                            parcel->constant_headers);
   ee_buf_clear(value);
   ee_buf_append(value, parcel->prefix.data, parcel->prefix.size);
   ee_buf_append(value, parcel->payload.data, parcel->payload.size);
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__FAIL;
-  if (topic != NULL && headers != NULL && !value->failed && add_headers(headers, parcel)) {
+  if (topic != NULL && headers != NULL && !value->failed) {
     code = rd_kafka_producev(ee_client_handle(outlet->client), RD_KAFKA_VTYPE_RKT, topic,  //
                              RD_KAFKA_VTYPE_PARTITION, parcel->partition,                  //
                              RD_KAFKA_VTYPE_MSGFLAGS, (int)RD_KAFKA_MSG_F_COPY,            //
@@ -273,7 +277,9 @@ static rd_kafka_resp_err_t produce(struct ee_kafka_outlet *outlet, const struct 
                              RD_KAFKA_VTYPE_END);
   }
   // It takes the headers only when it succeeds.
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers != NULL) rd_kafka_headers_destroy(headers);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers != NULL) {
+    ee_spare_headers_give_back(&outlet->spare, parcel->topic, headers);
+  }
   return code;
 }
 

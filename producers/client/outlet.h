@@ -16,7 +16,8 @@ struct ee_parcel {
   struct ee_bytes payload;  // what follows it
   const struct ee_header *headers;
   size_t header_count;
-  uint64_t tag;  // comes back with the result
+  size_t constant_headers;  // the first so many are the same on each record of the topic
+  uint64_t tag;             // comes back with the result
 };
 
 enum ee_sent {

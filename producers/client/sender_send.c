@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // One record on its way out: its headers and its frame; and one that was refused.
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "client/event.h"
@@ -13,8 +11,13 @@ struct ee_str sender_seq(const struct ee_sender *sender, uint32_t epoch, uint64_
                          char out[SEQ_SIZE]) {
   const char *producer = ee_past_producer(&sender->past, epoch);
   if (producer == NULL) producer = sender->settings.producer;
-  int size = snprintf(out, SEQ_SIZE, "%s:%" PRIu32 ":%" PRIu64, producer, epoch, number);
-  return (struct ee_str){out, (size_t)size};
+  size_t size = strlen(producer);
+  memcpy(out, producer, size);
+  out[size++] = ':';
+  size += ee_decimal_print(epoch, out + size);
+  out[size++] = ':';
+  size += ee_decimal_print(number, out + size);
+  return (struct ee_str){out, size};
 }
 
 // What is sent, and where its parts lie.
@@ -36,6 +39,7 @@ static void add_headers(struct ee_sender *sender, const struct ee_spool_item *it
   if (item->topic < EE_PHASE_TOPICS) {
     letter->parcel.header_count = ee_headers_cloudevent((enum ee_phase)item->topic, &letter->head,
                                                         &sender->arena, letter->headers);
+    letter->parcel.constant_headers = letter->parcel.header_count > 0 ? EE_CLOUDEVENT_CONSTANT : 0;
   }
   ee_trace_read(item->attributes, &parent, &state);
   add_header(letter, EE_STR("traceparent"), parent);

@@ -76,8 +76,7 @@ static bool prepare(struct ee_spool *spool, uint32_t writing, struct ee_err *err
 
 // ---- Pages.
 
-// A page that is there already is left as it is; callers may be writing to it.
-static void touch(uint8_t *from, uint64_t size) {
+void spool_touch(uint8_t *from, uint64_t size) {
 #ifdef MADV_POPULATE_WRITE
   if (madvise(from, size, MADV_POPULATE_WRITE) == 0 || errno != EINVAL) return;
 #endif
@@ -106,7 +105,7 @@ static void warm(struct ee_spool *spool, uint64_t tail) {
     }
     uint64_t size = spool->segment_bytes - spool->warm_offset;
     if (size > WARM_STEP) size = WARM_STEP;
-    touch(slot_of(spool, spool->warm_turn)->map.bytes + spool->warm_offset, size);
+    spool_touch(slot_of(spool, spool->warm_turn)->map.bytes + spool->warm_offset, size);
     spool->warm_offset += size;
   }
 }

@@ -3,6 +3,8 @@
 // whose entries are settled, and one that looks ahead of it.
 #include "spool/spool_impl.h"
 
+#define TOUCH_STEP ((uint64_t)256 << 10)
+
 void reader_release(struct reader *reader) {
   ee_spool_segment_unmap(&reader->map);
 }
@@ -11,6 +13,7 @@ static void go_to(struct reader *reader, uint64_t number, uint64_t offset) {
   reader_release(reader);
   reader->number = number;
   reader->offset = offset;
+  reader->touched = 0;
 }
 
 static void store_settled(struct ee_spool *spool, struct ee_spool_at at) {
@@ -134,6 +137,15 @@ static bool at_end(struct ee_spool *spool, const struct reader *reader) {
   return end == reader->offset;
 }
 
+// Callers have their pages of it, the reader needs its own: one fault each is too dear.
+static void touch_live(struct reader *reader) {
+  uint64_t at = reader->offset / TOUCH_STEP * TOUCH_STEP;
+  if (reader->offset < reader->touched || at >= reader->map.size) return;
+  uint64_t left = reader->map.size - at;
+  spool_touch(reader->map.bytes + at, left < TOUCH_STEP ? left : TOUCH_STEP);
+  reader->touched = at + TOUCH_STEP;
+}
+
 static enum ee_spool_read read_live(struct ee_spool *spool, struct reader *reader,
                                     struct ee_spool_entry *ret) {
   uint64_t offset = reader->offset;
@@ -142,6 +154,7 @@ static enum ee_spool_read read_live(struct ee_spool *spool, struct reader *reade
   bool whole = at_end(spool, reader);  // asked first: what is published later is not passed over
   uint64_t mark = 0;
   if (offset + EE_SPOOL_UNIT <= reader->map.size) {
+    touch_live(reader);
     mark = __atomic_load_n((uint64_t *)(void *)(reader->map.bytes + offset), __ATOMIC_ACQUIRE);
   }
   if (mark == 0) {

@@ -28,6 +28,7 @@ struct reader {
   uint64_t offset;            // in it
   struct ee_spool_at told;    // behind the last thing that was returned
   struct ee_spool_map map;    // bytes NULL: not mapped yet
+  uint64_t touched;           // pages of a live segment that are there, in bytes
   struct ee_spool_scan scan;  // where an earlier opening wrote it
 };
 
@@ -63,6 +64,10 @@ struct ee_spool {
 static inline struct slot *slot_of(struct ee_spool *spool, uint32_t turn) {
   return &spool->slots[turn % SLOTS];
 }
+
+// keeper.c: faults pages in, many at a time. A page that is there already is left as it is; callers
+// may be writing to it.
+void spool_touch(uint8_t *from, uint64_t size);
 
 // reader.c
 void reader_release(struct reader *reader);
