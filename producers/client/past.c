@@ -39,12 +39,12 @@ static void take_epoch(struct ee_past *past, const uint8_t *id, uint32_t number)
 }
 
 // The newest that may be kept; the others' files go.
-static size_t forget_oldest(struct ee_past *past, const uint32_t *epochs, size_t count) {
+static size_t forget_oldest(struct ee_past *past, const uint64_t *epochs, size_t count) {
   size_t first = count > EE_PAST_EPOCHS_MAX ? count - EE_PAST_EPOCHS_MAX : 0;
   for (size_t i = 0; i < first; i++) {
-    ee_numbers_remove(past->directory, epochs[i], NULL);
+    ee_numbers_remove(past->directory, (uint32_t)epochs[i], NULL);
     ee_notice(past->notices, ENVELOPE_WARNING,
-              "epoch %u is not reported: more than %zu wait for their report", epochs[i],
+              "epoch %u is not reported: more than %zu wait for their report", (unsigned)epochs[i],
               EE_PAST_EPOCHS_MAX);
   }
   return first;
@@ -53,7 +53,7 @@ static size_t forget_oldest(struct ee_past *past, const uint32_t *epochs, size_t
 bool ee_past_init(struct ee_past *past, int directory, const uint8_t id[EE_SPOOL_ID_SIZE],
                   const struct ee_notices *notices, struct ee_err *err) {
   *past = (struct ee_past){.directory = directory, .notices = notices};
-  uint32_t *epochs = NULL;
+  uint64_t *epochs = NULL;
   size_t count;
   if (!ee_numbers_list(directory, &epochs, &count, err)) return false;
   size_t first = forget_oldest(past, epochs, count);
@@ -61,7 +61,7 @@ bool ee_past_init(struct ee_past *past, int directory, const uint8_t id[EE_SPOOL
   past->epochs = calloc(count - first + 1, sizeof *past->epochs);
   bool memory = past->epochs != NULL;
   for (size_t i = first; i < count && memory; i++)
-    take_epoch(past, id, epochs[i]);
+    take_epoch(past, id, (uint32_t)epochs[i]);
   free(epochs);
   return memory || ee_err_set(err, "no memory for earlier epochs");
 }

@@ -3,7 +3,6 @@
 #include "spool/numbers.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/array.h"
 #include "base/hash.h"
+#include "spool/listing.h"
 #include "spool/segment.h"
 
 #define NAME_SIZE 32
@@ -292,50 +291,15 @@ bool ee_numbers_remove(int directory, uint32_t epoch, struct ee_err *err) {
 
 // ---- Listing.
 
-static int ascending(const void *a, const void *b) {
-  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-  return x < y ? -1 : x > y;
-}
-
-// False: the name is not one of these files'.
-static bool epoch_of(const char *name, uint32_t *ret) {
+static bool epoch_of(const char *name, uint64_t *ret) {
   char again[NAME_SIZE];
-  *ret = (uint32_t)strtoul(name, NULL, 16);
-  name_of(*ret, again);
+  *ret = strtoull(name, NULL, 16);
+  name_of((uint32_t)*ret, again);
   return strcmp(name, again) == 0;
 }
 
-static int read_names(DIR *stream, uint32_t **epochs, size_t *count) {
-  size_t capacity = 0;
-  for (;;) {
-    errno = 0;
-    struct dirent *entry = readdir(stream);
-    if (entry == NULL) return errno;
-    uint32_t epoch;
-    if (!epoch_of(entry->d_name, &epoch)) continue;
-    uint32_t *grown = ee_array_room(*epochs, *count, &capacity, sizeof *grown);
-    if (grown == NULL) return ENOMEM;
-    *epochs = grown;
-    grown[(*count)++] = epoch;
-  }
-}
-
-bool ee_numbers_list(int directory, uint32_t **ret, size_t *ret_count, struct ee_err *err) {
-  uint32_t *epochs = NULL;
-  size_t count = 0;
-  int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-  int error = stream == NULL ? errno : read_names(stream, &epochs, &count);
-  if (stream != NULL) closedir(stream);
-  if (stream == NULL && fd >= 0) close(fd);
-  if (error != 0) {
-    free(epochs);
-    return ee_err_set(err, "listing numbers: %s", strerror(error));
-  }
-  if (count > 0) qsort(epochs, count, sizeof *epochs, ascending);
-  *ret = epochs;
-  *ret_count = count;
-  return true;
+bool ee_numbers_list(int directory, uint64_t **ret, size_t *ret_count, struct ee_err *err) {
+  return ee_spool_list(directory, epoch_of, ret, ret_count, err);
 }
 
 // ---- Counts and holes.

@@ -78,7 +78,7 @@ bool ee_numbers_remove(int directory, uint32_t epoch, struct ee_err *err);
 // For how many partitions the spare has room: as many as topics had. 0: there is none.
 int32_t ee_numbers_spare(int directory);
 // Epochs that have a file, ascending. *ret: NULL when there are none; else the caller frees it.
-bool ee_numbers_list(int directory, uint32_t **ret, size_t *ret_count, struct ee_err *err);
+bool ee_numbers_list(int directory, uint64_t **ret, size_t *ret_count, struct ee_err *err);
 
 struct ee_numbers_count *ee_numbers_at(const struct ee_numbers *numbers, uint8_t topic,
                                        int32_t partition);

@@ -3,7 +3,6 @@
 // stands for a whole file with a good head.
 #include "spool/segment.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/array.h"
+#include "spool/listing.h"
 
 #define DIGITS 16
 #define UNFINISHED "unfinished.segment"
@@ -189,26 +188,6 @@ bool ee_spool_segment_remove(int directory, uint64_t number, struct ee_err *err)
 
 // ---- Listing.
 
-static int ascending(const void *a, const void *b) {
-  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-  return x < y ? -1 : x > y;
-}
-
-static int read_names(DIR *stream, uint64_t **numbers, size_t *count) {
-  size_t capacity = 0;
-  for (;;) {
-    errno = 0;
-    struct dirent *entry = readdir(stream);
-    if (entry == NULL) return errno;
-    uint64_t number;
-    if (!number_of(entry->d_name, &number)) continue;
-    uint64_t *grown = ee_array_room(*numbers, *count, &capacity, sizeof *grown);
-    if (grown == NULL) return ENOMEM;
-    *numbers = grown;
-    grown[(*count)++] = number;
-  }
-}
-
 bool ee_spool_segment_list(int directory, uint64_t **ret, size_t *ret_count, struct ee_err *err) {
   unlinkat(directory, UNFINISHED, 0);
   return ee_spool_segment_numbers(directory, ret, ret_count, err);
@@ -216,19 +195,5 @@ bool ee_spool_segment_list(int directory, uint64_t **ret, size_t *ret_count, str
 
 bool ee_spool_segment_numbers(int directory, uint64_t **ret, size_t *ret_count,
                               struct ee_err *err) {
-  uint64_t *numbers = NULL;
-  size_t count = 0;
-  int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-  int error = stream == NULL ? errno : read_names(stream, &numbers, &count);
-  if (stream != NULL) closedir(stream);
-  if (stream == NULL && fd >= 0) close(fd);
-  if (error != 0) {
-    free(numbers);
-    return ee_err_set(err, "listing segments: %s", strerror(error));
-  }
-  if (count > 0) qsort(numbers, count, sizeof *numbers, ascending);
-  *ret = numbers;
-  *ret_count = count;
-  return true;
+  return ee_spool_list(directory, number_of, ret, ret_count, err);
 }

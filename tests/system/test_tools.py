@@ -13,7 +13,17 @@ from typing import Any
 import fastavro
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from cache import HERE
@@ -402,6 +412,48 @@ def test_what_kafka_refuses_is_said_by_its_line(tools: Tools) -> None:
     assert (result.logs[-1]["delivered"], result.logs[-1]["failed"]) == (1, 1)
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_topic_that_may_not_be_written_to_stops_no_other(
+    programs: Programs, prefix: str, tmp_path: Path, hidden: bool
+) -> None:
+    config = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+    lines = [failed("a", event_id="one"), admission(envelope_id="b"), failed("c"), admission(envelope_id="d")]
+    with Cluster(directory=tmp_path / "kafka", config=config) as cluster:
+        tools = Tools(programs, cluster.bootstrap, prefix)
+        tools.ctl("topics apply", "--partitions", "1")
+        client, place = admin(cluster.bootstrap), (ResourceType.TOPIC, tools.topic("failed"), ResourcePatternType.LITERAL)
+        rules = [(AclOperation.ALL if hidden else AclOperation.WRITE, AclPermissionType.DENY)]
+        rules += [] if hidden else [(AclOperation.DESCRIBE, AclPermissionType.ALLOW)]
+        for made in client.create_acls([AclBinding(*place, "User:ANONYMOUS", "*", *rule) for rule in rules]).values():
+            made.result(10)
+        spool = tmp_path / "spool"
+        result = tools.emit(as_lines(*lines), "--spool", str(spool), status=1)
+        not_written = [log for log in result.logs if log["message"] == "event not written"]
+        assert [log["line"] for log in not_written] == [1, 3]
+        assert all("authorization" in log["reason"] for log in not_written), not_written
+        assert (result.logs[-1]["delivered"], result.logs[-1]["failed"]) == (2, 2)
+        assert [r.key for r in read_topic(cluster.bootstrap, tools.topic("admission"))] == [b"b", b"d"]
+
+        kept = [json.loads(line) for line in (spool / "refused.jsonl").read_text().splitlines()]
+        assert [(k["topic"], k["event"]["envelope_id"]) for k in kept] == [(tools.topic("failed"), e) for e in "ac"]
+        holes = [
+            {name: hole[name] for name in ("topic", "partition", "first", "last", "reason")}
+            for report in tools.cat("producer")
+            for hole in report["value"]["holes"]
+        ]
+        assert {"topic": tools.topic("failed"), "partition": 0, "first": 0, "last": 1, "reason": "refused"} in holes
+
+        every_rule = AclBindingFilter(*place, None, None, AclOperation.ANY, AclPermissionType.ANY)
+        for gone in client.delete_acls([every_rule]).values():
+            gone.result(10)
+        tools.emit(as_lines(*(k["event"] for k in kept)), "--spool", str(spool))
+        found = tools.cat("failed")
+        assert [r["key"] for r in found] == ["a", "c"] and found[0]["value"]["event_id"] == "one"
+
+
 # cat
 
 
@@ -417,11 +469,11 @@ def test_cat_prints_the_exact_form(tools: Tools) -> None:
         "key": "e",
         "headers": [
             ["ce_specversion", "1.0"],
-            ["ce_id", "ev"],
             ["ce_type", "envelope.failed.v1"],
-            ["ce_source", "urn:s"],
             ["ce_dataschema", "urn:avro:envelope.v1.Failed"],
             ["content-type", "application/avro"],
+            ["ce_source", "urn:s"],
+            ["ce_id", "ev"],
             ["ce_time", "2023-11-14T22:13:20.000000Z"],
             ["seq", dict(record.headers)["seq"].decode()],
         ],

@@ -133,7 +133,7 @@ static void what_is_stored_is_read_again(void **state) {
 static void epochs_are_listed(void **state) {
   (void)state;
   static const uint32_t epochs[] = {0x80000001, 7, 0xffffffff, 0x11};
-  uint32_t *found = NULL;
+  uint64_t *found = NULL;
   size_t count = 9;
   struct ee_err err;
   assert_true(ee_numbers_list(directory, &found, &count, &err));
@@ -150,7 +150,7 @@ static void epochs_are_listed(void **state) {
     close(file);
   }
   assert_true(ee_numbers_list(directory, &found, &count, &err));
-  static const uint32_t ascending[] = {7, 0x11, 0x80000001, 0xffffffff};
+  static const uint64_t ascending[] = {7, 0x11, 0x80000001, 0xffffffff};
   assert_int_equal(count, COUNT_OF(ascending));
   assert_memory_equal(found, ascending, sizeof ascending);
   free(found);
@@ -476,7 +476,7 @@ static void a_disk_in_trouble_is_told(void **state) {
     } else if (made) {
       ee_numbers_close(&numbers);
     }
-    uint32_t *epochs = NULL;
+    uint64_t *epochs = NULL;
     size_t count;
     if (ee_numbers_list(directory, &epochs, &count, &err)) free(epochs);
     ee_numbers_remove(directory, EPOCH, &err);
