@@ -2,14 +2,16 @@
 // Admissions by the client library, or the same bytes by bare librdkafka, or by memcpy into a
 // ring: what a call costs in the calling thread, and how fast all of them reach Kafka.
 //
-//   calls emit|produce|copy|drain RATE COUNT [NAME=VALUE...]
+//   calls emit|abandon|produce|copy|drain RATE COUNT [NAME=VALUE...]
 //
 // RATE calls a second by one thread, 0: as fast as it goes (then until all is acknowledged).
-// drain: opens the spool and waits until so many are acknowledged. NAME=VALUE: settings of the
-// library; of bare librdkafka `bootstrap` and `property`. Prints one JSON object.
+// abandon: as emit, and kills itself behind the last call. drain: opens the spool and waits until
+// so many are acknowledged. NAME=VALUE: settings of the library; of bare librdkafka `bootstrap` and
+// `property`. Prints one JSON object.
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +200,10 @@ static void emit_all(struct run *run) {
   run_all(run, &caller);
   int result = run->rate > 0 ? ENVELOPE_OK : envelope_producer_flush(library.producer, 600000);
   print_end(run, start, cpu);
+  if (strcmp(run->mode, "abandon") == 0) {
+    fflush(stdout);
+    raise(SIGKILL);
+  }
   if (result != ENVELOPE_OK) die("flush", "not all was acknowledged");
   envelope_producer_close(library.producer, 0);
   envelope_event_free(library.event);
@@ -359,12 +365,12 @@ static void copy_all(struct run *run) {
 
 int main(int argc, char **argv) {
   static struct run run;
-  if (argc < 4) die("usage", "calls emit|produce|copy|drain RATE COUNT [NAME=VALUE...]");
+  if (argc < 4) die("usage", "calls emit|abandon|produce|copy|drain RATE COUNT [NAME=VALUE...]");
   run.mode = argv[1];
   run.rate = strtod(argv[2], NULL);
   run.count = strtoll(argv[3], NULL, 10);
   run.settings = argv + 4;
-  if (strcmp(run.mode, "emit") == 0) {
+  if (strcmp(run.mode, "emit") == 0 || strcmp(run.mode, "abandon") == 0) {
     emit_all(&run);
   } else if (strcmp(run.mode, "produce") == 0) {
     produce_all(&run);
@@ -373,7 +379,7 @@ int main(int argc, char **argv) {
   } else if (strcmp(run.mode, "drain") == 0) {
     drain(&run);
   } else {
-    die(run.mode, "is none of emit, produce, copy, drain");
+    die(run.mode, "is none of emit, abandon, produce, copy, drain");
   }
   return 0;
 }

@@ -9,7 +9,7 @@
 #include "stream/client.h"
 
 #define ASK_FIRST_MS 100  // how long an answer about partitions is waited for: twice as long each
-#define ASK_MOST_MS 1000  // time, for brokers that are far away
+#define ASK_MOST_MS 400   // time, for brokers that are far away; a close waits for it, too
 
 struct ee_kafka_outlet {
   const struct ee_client_settings *settings;

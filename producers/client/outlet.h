@@ -44,7 +44,7 @@ typedef void ee_take_result(void *context, const struct ee_result *result);
 enum ee_frame_state { EE_FRAME_READY, EE_FRAME_WAIT, EE_FRAME_REFUSED };
 
 struct ee_outlet_ops {
-  // How many partitions the phases' topics have; 0: not known yet. May block for some 100 ms.
+  // How many partitions the phases' topics have; 0: not known yet. May block for half a second.
   int32_t (*partitions)(void *self);
   // The frame's prefix for data of that schema on that topic, borrowed until the next call. WAIT:
   // the registry has to answer. REFUSED: nobody knows the schema; *ret_why says so.
