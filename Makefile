@@ -302,7 +302,7 @@ check-unit: check-layers check-headers $(tests) $(fuzzers)
 	  tests/run-unit $(tests) $(fuzzers)
 
 # Those in which threads meet.
-check-threads: $(filter %/test_spool %/test_emit_threads,$(tests))
+check-threads: $(filter %/test_spool %/test_producer %/test_emit %/test_emit_threads %/test_quiet,$(tests))
 	$(call say,TEST,threads)tests/run-unit $^
 
 check-layers:

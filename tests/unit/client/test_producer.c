@@ -366,11 +366,13 @@ static void only_sync_waits_for_the_disk(void **state) {
 #define CHILD_S 60  // what hangs ends by a signal
 
 // The address sanitizer remembers stacks of the parent's threads where the child's new threads
-// have theirs, and finds errors in libraries that have none.
+// have theirs, and finds errors in libraries that have none; the thread sanitizer allows no threads
+// there.
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif
-#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
+#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer) && \
+    !defined(__SANITIZE_THREAD__) && !__has_feature(thread_sanitizer)
 #define CHILDREN_HAVE_THREADS
 #endif
 
