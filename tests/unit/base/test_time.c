@@ -32,10 +32,12 @@ static int length_of_month(int year, int month) {
 static void test_every_day(void **state) {
   (void)state;
   int64_t at = FIRST;
+  int every = 10 / ee_tries(10);
   for (int year = 0; year <= 9999; year++) {
     for (int month = 1; month <= 12; month++) {
       int days = length_of_month(year, month);
       for (int day = 1; day <= days; day++, at += DAY) {
+        if (at / DAY % every != 0) continue;
         char expected[64], out[EE_RFC3339_SIZE];
         int64_t read = 0;
         int64_t inside = at + (at / DAY * 7919 % DAY + DAY) % DAY;
@@ -56,7 +58,7 @@ static void test_every_day(void **state) {
 static void test_every_second_of_a_day(void **state) {
   (void)state;
   int64_t start = INT64_C(20581) * DAY;  // 2026-05-08
-  for (int second = 0; second < 86400; second++) {
+  for (int second = 0; second < 86400; second += 10 / ee_tries(10)) {
     char expected[64];
     snprintf(expected, sizeof expected, "2026-05-08T%02d:%02d:%02d.%06dZ", second / 3600,
              second / 60 % 60, second % 60, second * 11 % 1000000);
