@@ -7,7 +7,8 @@
 #include "spool/spool_impl.h"
 
 #define SPARES ((uint32_t)2)            // segments behind the one that is written to
-#define WARM_BYTES ((uint64_t)8 << 20)  // pages that are there before they are written to
+#define WARM_LEAST ((uint64_t)8 << 20)  // pages that are there before they are written to
+#define WARM_MOST ((uint64_t)64 << 20)
 #define WARM_STEP ((uint64_t)1 << 20)
 #define PAGE ((uint64_t)4096)
 
@@ -85,19 +86,33 @@ void spool_touch(uint8_t *from, uint64_t size) {
   }
 }
 
+// Bytes from the page that callers have come to.
 static uint64_t warm_ahead(const struct ee_spool *spool, uint64_t tail) {
   uint64_t turns = spool->warm_turn - TURN(tail);
-  return turns * spool->segment_bytes + spool->warm_offset - OFFSET(tail);
+  return turns * spool->segment_bytes + spool->warm_offset - OFFSET(tail) / PAGE * PAGE;
 }
 
-static void warm(struct ee_spool *spool, uint64_t tail) {
+// Callers may have overtaken it.
+static void follow(struct ee_spool *spool, uint64_t tail) {
   bool behind = spool->warm_turn < TURN(tail) ||
                 (spool->warm_turn == TURN(tail) && spool->warm_offset < OFFSET(tail));
-  if (behind) {
-    spool->warm_turn = TURN(tail);
-    spool->warm_offset = OFFSET(tail) / PAGE * PAGE;
-  }
-  while (warm_ahead(spool, tail) < WARM_BYTES) {
+  if (!behind) return;
+  spool->warm_turn = TURN(tail);
+  spool->warm_offset = OFFSET(tail) / PAGE * PAGE;
+}
+
+// Twice as much once callers have come near: the disk may hold the keeper up for long.
+static void adapt_lead(struct ee_spool *spool, uint64_t tail) {
+  if (spool->warm_bytes < WARM_LEAST) spool->warm_bytes = WARM_LEAST;
+  bool near = TURN(tail) > 0 && warm_ahead(spool, tail) < spool->warm_bytes / 2;
+  if (near && spool->warm_bytes < WARM_MOST) spool->warm_bytes *= 2;
+}
+
+static void warm(struct ee_spool *spool) {
+  uint64_t tail = atomic_load_explicit(&spool->tail, memory_order_acquire);
+  follow(spool, tail);
+  adapt_lead(spool, tail);
+  while (warm_ahead(spool, tail) < spool->warm_bytes) {
     if (spool->warm_offset >= spool->segment_bytes) {
       if (spool->warm_turn >= atomic_load(&spool->prepared)) return;
       spool->warm_turn++;
@@ -111,11 +126,12 @@ static void warm(struct ee_spool *spool, uint64_t tail) {
 }
 
 bool ee_spool_keep(struct ee_spool *spool, struct ee_err *err) {
-  uint64_t tail = atomic_load_explicit(&spool->tail, memory_order_acquire);
-  release(spool, TURN(tail));
+  warm(spool);  // first: what follows may wait for the disk
+  uint32_t writing = TURN(atomic_load_explicit(&spool->tail, memory_order_acquire));
+  release(spool, writing);
   bool removed = remove_settled(spool, err);
-  bool prepared = prepare(spool, TURN(tail), removed ? err : NULL);
-  warm(spool, tail);
+  bool prepared = prepare(spool, writing, removed ? err : NULL);
+  warm(spool);
   return removed && prepared;
 }
 

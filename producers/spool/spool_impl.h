@@ -51,6 +51,7 @@ struct ee_spool {
   uint64_t removed;  // numbers below, of this opening's, are removed
   uint32_t warm_turn;
   uint64_t warm_offset;
+  uint64_t warm_bytes;  // how far ahead of callers
   // The reader's.
   struct reader reader;
   struct reader ahead;

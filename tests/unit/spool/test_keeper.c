@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pages are there before callers come to them, also after callers have overtaken the keeper.
+#include <sys/resource.h>
+
+#include "tests/unit/spool/spool_open.h"
+
+#define MIB ((size_t)1 << 20)
+#define SEGMENT_MIB ((size_t)32)
+#define PAGE ((size_t)4096)
+#define FEW 10
+#define PAYLOAD 8000
+
+static struct ee_spool *open_large(const char *directory) {
+  struct ee_spool *spool = NULL;
+  struct ee_err err = {""};
+  struct ee_spool_settings settings = {.directory = directory,
+                                       .segment_bytes = SEGMENT_MIB * MIB,
+                                       .most_bytes = 6 * SEGMENT_MIB * MIB,
+                                       .wall_s = 1000};
+  if (!ee_spool_open(&settings, &spool, &err)) fail_msg("%s", err.text);
+  return spool;
+}
+
+// How many pages fault for each MiB that is appended. A sanitizer has some of its own.
+static long faults_of_appending(struct ee_spool *spool, size_t mib) {
+  struct rusage before, after;
+  getrusage(RUSAGE_THREAD, &before);
+  for (size_t i = 0; i < mib * MIB / PAYLOAD; i++)
+    assert_true(append(spool, i, PAYLOAD));
+  getrusage(RUSAGE_THREAD, &after);
+  return (after.ru_minflt - before.ru_minflt) / (long)mib;
+}
+
+static void test_pages_are_there_first(void **state) {
+  char *directory = directory_new();
+  struct ee_spool *spool = open_large(directory);
+  (void)state;
+  keep(spool);
+  assert_true(append(spool, 0, PAYLOAD));
+  long warm = faults_of_appending(spool, 7);
+  long cold = faults_of_appending(spool, 5);  // most of it beyond what is there
+  assert_true(cold > warm + FEW);
+
+  // Overtaken, somewhere within a page: it goes on from there, and farther ahead than before.
+  assert_true(ee_spool_tail(spool).offset % PAGE != 0);
+  keep(spool);
+  long again = faults_of_appending(spool, 15);
+  assert_true(again < warm + FEW / 2);
+  ee_spool_close(spool);
+  directory_free(directory);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_pages_are_there_first)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
