@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // One record on its way out: its headers and its frame; and one that was refused.
+#include <assert.h>
 #include <stdlib.h>
 
 #include "client/event.h"
 #include "client/sender_impl.h"
 
 #define HEADERS_MAX (EE_CLOUDEVENT_HEADERS + 4)
+static_assert(EE_NUMBERS_PRODUCER_SIZE + 2 + 10 + EE_DECIMAL_MAX <= SEQ_SIZE,
+              "a name, an epoch of 32 bits, a number and two colons");
 
 struct ee_str sender_seq(const struct ee_sender *sender, uint32_t epoch, uint64_t number,
                          char out[SEQ_SIZE]) {
@@ -33,21 +36,24 @@ static void add_header(struct letter *letter, struct ee_str name, struct ee_str 
   letter->headers[letter->parcel.header_count++] = (struct ee_header){name, ee_str_bytes(value)};
 }
 
-static void add_headers(struct ee_sender *sender, const struct ee_spool_item *item,
+// False: memory is out.
+static bool add_headers(struct ee_sender *sender, const struct ee_spool_item *item,
                         const struct ee_window_entry *at, struct letter *letter) {
   struct ee_str parent, state;
   if (item->topic < EE_PHASE_TOPICS) {
     letter->parcel.header_count = ee_headers_cloudevent((enum ee_phase)item->topic, &letter->head,
                                                         &sender->arena, letter->headers);
-    letter->parcel.constant_headers = letter->parcel.header_count > 0 ? EE_CLOUDEVENT_CONSTANT : 0;
+    letter->parcel.constant_headers = EE_CLOUDEVENT_CONSTANT;
+    if (letter->parcel.header_count == 0) return false;
   }
   ee_trace_read(item->attributes, &parent, &state);
   add_header(letter, EE_STR("traceparent"), parent);
   add_header(letter, EE_STR("tracestate"), state);
-  if (!at->numbered) return;
+  if (!at->numbered) return true;
   add_header(letter, EE_STR("seq"), sender_seq(sender, sender->epoch, at->number, letter->seq));
-  if (at->was_epoch == 0) return;
+  if (at->was_epoch == 0) return true;
   add_header(letter, EE_STR("was"), sender_seq(sender, at->was_epoch, at->was_number, letter->was));
+  return true;
 }
 
 // False: these bytes are no event.
@@ -103,8 +109,10 @@ enum ee_sent sender_send(struct ee_sender *sender, const struct ee_spool_entry *
       return EE_SENT_REFUSED;
   }
   remember_ids(sender, &letter, at);
-  add_headers(sender, item, at, &letter);
-  enum ee_sent sent = outlet->ops->send(outlet->self, &letter.parcel, &at->why);
+  enum ee_sent sent = EE_SENT_LATER;
+  if (add_headers(sender, item, at, &letter)) {
+    sent = outlet->ops->send(outlet->self, &letter.parcel, &at->why);
+  }
   ee_arena_clear(&sender->arena);
   return sent;
 }

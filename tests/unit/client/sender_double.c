@@ -202,6 +202,11 @@ static enum ee_sent hand_over(void *self, const struct ee_parcel *parcel, const 
   copy_header(parcel, "seq", flight.seq);
   copy_header(parcel, "was", flight.was);
   assert_int_equal(flight.seq[0] != '\0', flight.event >= 0);
+  if (flight.event >= 0) {  // whole, however short memory is
+    assert_true(parcel->header_count > EE_CLOUDEVENT_HEADERS);
+    assert_int_equal(parcel->constant_headers, EE_CLOUDEVENT_CONSTANT);
+    assert_true(ee_str_equal(parcel->headers[0].name, EE_STR("ce_specversion")));
+  }
   if (flight.event < 0) {
     assert_int_equal(parcel->topic, EE_TOPIC_PRODUCER);
     flight.report = malloc(parcel->payload.size);

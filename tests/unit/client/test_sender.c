@@ -12,6 +12,7 @@
 #include "client/aside.h"
 #include "contract/record.h"
 #include "spool/segment.h"
+#include "tests/support/chaos.h"
 #include "tests/support/directory.h"
 #include "tests/unit/client/sender_double.h"
 #include "wire/partition.h"
@@ -315,9 +316,38 @@ static void test_seeds(void **state) {
     run_seed(seed);
 }
 
+// Each allocation of the turn that sends the first record fails: it goes later, and whole (the
+// double looks).
+static void test_short_memory(void **state) {
+  (void)state;
+  bool failed = true;
+  for (size_t n = 0; failed; n++) {
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    w->directory = directory_new();
+    w->now_ms = 1000;
+    w->outlet = double_new(1, FIRST_EPOCH);
+    w->outlet->flight_room = 64;  // what is the test's own does not fail
+    w->outlet->flights = calloc(w->outlet->flight_room, sizeof *w->outlet->flights);
+    open_world(w);
+    keep(w);
+    append(w);
+    ee_chaos_fail_after(n);
+    turn(w, 1);
+    failed = ee_chaos_stop();
+    finish(w);
+    close_world(w);
+    assert_int_equal(w->outlet->delivered[0], 1);
+    double_free(w->outlet);
+    directory_free(w->directory);
+    free(w);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_seeds),
+      cmocka_unit_test(test_short_memory),
   };
   return cmocka_run_group_tests_name("client/sender", tests, NULL, NULL);
 }

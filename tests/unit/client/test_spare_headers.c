@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "tests/support/test.h"
+#include "tests/unit/contract/random_record.h"
 
 #define CONSTANT 2
 #define MOST 9
@@ -27,15 +28,13 @@ static void want(struct wanted *wanted, int i, int value) {
 }
 
 // Two that are always the same, then any of the others, each with one of a few values.
-static void choose(struct wanted *wanted, uint64_t *seed) {
+static void choose(struct wanted *wanted, struct random *r) {
   wanted->count = 0;
   for (int i = 0; i < MOST; i++) {
-    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    unsigned dice = (unsigned)(*seed >> 40);
     if (i < CONSTANT) {
       want(wanted, i, 1);
-    } else if (dice % 4 != 0) {
-      want(wanted, i, (int)(dice / 4 % 3));
+    } else if (random_below(r, 4) != 0) {
+      want(wanted, i, (int)random_below(r, 3));
     }
   }
 }
@@ -62,9 +61,9 @@ static void what_was_there_does_not_show(void **state) {
   (void)state;
   struct ee_spare_headers spare = {.total = 0};
   struct wanted wanted;
-  uint64_t seed = 1;
+  struct random r = {.state = 1};
   for (int round = 0; round < ee_tries(20000); round++) {
-    choose(&wanted, &seed);
+    choose(&wanted, &r);
     rd_kafka_headers_t *list = fill(&spare, &wanted);
     assert_has(list, &wanted);
     ee_spare_headers_give_back(&spare, EE_TOPIC_FAILED, list);
@@ -77,12 +76,12 @@ static void a_list_is_used_again(void **state) {
   (void)state;
   struct ee_spare_headers spare = {.total = 0};
   struct wanted wanted;
-  uint64_t seed = 2;
-  choose(&wanted, &seed);
+  struct random r = {.state = 2};
+  choose(&wanted, &r);
   rd_kafka_headers_t *one = fill(&spare, &wanted), *two = fill(&spare, &wanted);
   assert_ptr_not_equal(one, two);
   ee_spare_headers_give_back(&spare, EE_TOPIC_FAILED, one);
-  choose(&wanted, &seed);
+  choose(&wanted, &r);
   // But not for another topic, where other headers are constant.
   rd_kafka_headers_t *other =
       ee_spare_headers_fill(&spare, EE_TOPIC_RELEASED, wanted.headers, wanted.count, CONSTANT);

@@ -12,13 +12,18 @@
 
 #define SEGMENT ((size_t)1 << 20)
 
-static inline bool try_to_open(const char *directory, size_t segments, struct ee_spool **ret,
-                               struct ee_err *err) {
+static inline bool try_to_open_sized(const char *directory, size_t segment_bytes, size_t segments,
+                                     struct ee_spool **ret, struct ee_err *err) {
   struct ee_spool_settings settings = {.directory = directory,
-                                       .segment_bytes = SEGMENT,
-                                       .most_bytes = segments * SEGMENT,
+                                       .segment_bytes = segment_bytes,
+                                       .most_bytes = segments * segment_bytes,
                                        .wall_s = 1000};
   return ee_spool_open(&settings, ret, err);
+}
+
+static inline bool try_to_open(const char *directory, size_t segments, struct ee_spool **ret,
+                               struct ee_err *err) {
+  return try_to_open_sized(directory, SEGMENT, segments, ret, err);
 }
 
 static inline struct ee_spool *spool_open_of(const char *directory, size_t segments) {

@@ -5,21 +5,9 @@
 #include "tests/unit/spool/spool_open.h"
 
 #define MIB ((size_t)1 << 20)
-#define SEGMENT_MIB ((size_t)32)
 #define PAGE ((size_t)4096)
 #define FEW 10
 #define PAYLOAD 8000
-
-static struct ee_spool *open_large(const char *directory) {
-  struct ee_spool *spool = NULL;
-  struct ee_err err = {""};
-  struct ee_spool_settings settings = {.directory = directory,
-                                       .segment_bytes = SEGMENT_MIB * MIB,
-                                       .most_bytes = 6 * SEGMENT_MIB * MIB,
-                                       .wall_s = 1000};
-  if (!ee_spool_open(&settings, &spool, &err)) fail_msg("%s", err.text);
-  return spool;
-}
 
 // How many pages fault for each MiB that is appended. A sanitizer has some of its own.
 static long faults_of_appending(struct ee_spool *spool, size_t mib) {
@@ -33,8 +21,10 @@ static long faults_of_appending(struct ee_spool *spool, size_t mib) {
 
 static void test_pages_are_there_first(void **state) {
   char *directory = directory_new();
-  struct ee_spool *spool = open_large(directory);
+  struct ee_spool *spool = NULL;
+  struct ee_err err = {""};
   (void)state;
+  if (!try_to_open_sized(directory, 32 * MIB, 6, &spool, &err)) fail_msg("%s", err.text);
   keep(spool);
   assert_true(append(spool, 0, PAYLOAD));
   long warm = faults_of_appending(spool, 7);
