@@ -271,19 +271,16 @@ bool ee_client_partitions(struct ee_client *client, const char *topic, struct ee
 }
 
 bool ee_client_offsets(struct ee_client *client, rd_kafka_topic_partition_list_t *list,
-                       enum ee_client_offset which, struct ee_wait *wait, struct ee_err *err) {
+                       enum ee_log_offset which, struct ee_wait *wait, struct ee_err *err) {
   rd_kafka_resp_err_t code;
   char what[EE_TOPIC_NAME_SIZE + 32];
   do {
-    snprintf(what, sizeof what, "%s offsets", which == EE_CLIENT_END ? "end" : "start");
-    for (int i = 0; i < list->cnt; i++) {
-      list->elems[i].offset = which;
-      list->elems[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
-    }
-    code = rd_kafka_offsets_for_times(client->rk, list, ee_wait_slice(wait, 5 * TRY_MS));
-    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-      const rd_kafka_topic_partition_t *tp = &list->elems[i];
-      code = tp->err;
+    int about;
+    code = ee_kafka_offsets(client->rk, list, which, ee_wait_slice(wait, 5 * TRY_MS), &about);
+    if (about < 0) {
+      snprintf(what, sizeof what, "%s offsets", which == EE_LOG_END ? "end" : "start");
+    } else {
+      const rd_kafka_topic_partition_t *tp = &list->elems[about];
       snprintf(what, sizeof what, "offsets of %s [%d]", tp->topic, (int)tp->partition);
     }
   } while (code != RD_KAFKA_RESP_ERR_NO_ERROR && again(client, code, what, wait, err));

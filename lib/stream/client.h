@@ -6,6 +6,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "stream/kafka_offsets.h"
 #include "stream/printed.h"
 #include "stream/settings.h"
 #include "stream/wait.h"
@@ -58,11 +59,9 @@ void ee_client_topic_name(const struct ee_client_settings *settings, enum ee_top
 bool ee_client_partitions(struct ee_client *client, const char *topic, struct ee_wait *wait,
                           int32_t *ret_count, bool *ret_leaders, struct ee_err *err);
 
-enum ee_client_offset { EE_CLIENT_END = -1, EE_CLIENT_START = -2 };  // as the protocol has them
-
 // Blocks. Sets each offset of the list: a READER's end is the last stable offset.
 bool ee_client_offsets(struct ee_client *client, rd_kafka_topic_partition_list_t *list,
-                       enum ee_client_offset which, struct ee_wait *wait, struct ee_err *err);
+                       enum ee_log_offset which, struct ee_wait *wait, struct ee_err *err);
 
 // ---- PRODUCER.
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "stream/kafka_class.h"
+#include "stream/kafka_offsets.h"
 #include "stream/kafka_worker.h"
 
 #define QUERY_MS 2000
@@ -16,13 +17,19 @@ static void answer(struct ee_kafka_job *job, rd_kafka_resp_err_t code, const cha
   if (job->outcome != EE_DONE) ee_err_set(&job->err, "%s: %s", what, rd_kafka_err2str(code));
 }
 
+// Which partition it is about.
+static void prefix(struct ee_kafka_job *job, int at) {
+  const rd_kafka_topic_partition_t *tp = &job->list->elems[at];
+  ee_err_prefix(&job->err, "%s [%d]", tp->topic, (int)tp->partition);
+}
+
 // An error of one partition is the error of all.
 static void check_each(struct ee_kafka_job *job, const char *what) {
   for (int i = 0; i < job->list->cnt; i++) {
     const rd_kafka_topic_partition_t *tp = &job->list->elems[i];
     if (tp->err == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
     answer(job, tp->err, what);
-    ee_err_prefix(&job->err, "%s [%d]", tp->topic, (int)tp->partition);
+    prefix(job, i);
     return;
   }
 }
@@ -36,16 +43,11 @@ static void committed(const struct ee_kafka_handles *handles, struct ee_kafka_jo
   }
 }
 
-// The protocol's special times: the end that the asker's isolation sees, and the log start.
-#define TIME_END (-1)
-#define TIME_START (-2)
-
-static void offsets_at(struct ee_kafka_handle *handle, struct ee_kafka_job *job, int64_t time,
-                       const char *what) {
-  for (int i = 0; i < job->list->cnt; i++)
-    job->list->elems[i].offset = time;
-  answer(job, rd_kafka_offsets_for_times(handle->rk, job->list, QUERY_MS), what);
-  if (job->outcome == EE_DONE) check_each(job, what);
+static void offsets_at(struct ee_kafka_handle *handle, struct ee_kafka_job *job,
+                       enum ee_log_offset which, const char *what) {
+  int about;
+  answer(job, ee_kafka_offsets(handle->rk, job->list, which, QUERY_MS, &about), what);
+  if (about >= 0) prefix(job, about);
 }
 
 // ---- Topics.
@@ -165,10 +167,10 @@ void ee_kafka_perform_query(const struct ee_kafka_handles *handles, struct ee_ka
       break;
     case EE_OP_END:
       offsets_at(job->isolation == EE_READ_COMMITTED ? handles->fetcher : handles->observer, job,
-                 TIME_END, "end offset");
+                 EE_LOG_END, "end offset");
       break;
     case EE_OP_START:
-      offsets_at(handles->observer, job, TIME_START, "log start offset");
+      offsets_at(handles->observer, job, EE_LOG_START, "log start offset");
       break;
     default:
       topics(handles, job);

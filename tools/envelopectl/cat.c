@@ -110,8 +110,8 @@ static bool read_all(struct cat *cat, const char *topic, int32_t count, struct e
   bool ok = starts != NULL && ends != NULL;
   if (!ok) ee_err_set(err, "memory is out");
   // The ends last: a start that moves on meanwhile is found out by reading, an end is not.
-  ok = ok && ee_client_offsets(cat->client, starts, EE_CLIENT_START, &cat->wait, err) &&
-       ee_client_offsets(cat->client, ends, EE_CLIENT_END, &cat->wait, err);
+  ok = ok && ee_client_offsets(cat->client, starts, EE_LOG_START, &cat->wait, err) &&
+       ee_client_offsets(cat->client, ends, EE_LOG_END, &cat->wait, err);
   for (int i = 0; ok && i < count; i++) {
     if (only >= 0 && i != only) continue;
     ok = read_partition(cat, topic, i, starts->elems[i].offset, ends->elems[i].offset, err);

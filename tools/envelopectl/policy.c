@@ -191,8 +191,8 @@ static bool read_versions(struct show *show, struct ee_err *err) {
   rd_kafka_topic_partition_list_t *ends = ee_ctl_partition_list(topic, 1);
   bool ok = starts != NULL && ends != NULL;
   if (!ok) ee_err_set(err, "memory is out");
-  ok = ok && ee_client_offsets(show->client, starts, EE_CLIENT_START, &show->wait, err) &&
-       ee_client_offsets(show->client, ends, EE_CLIENT_END, &show->wait, err) &&
+  ok = ok && ee_client_offsets(show->client, starts, EE_LOG_START, &show->wait, err) &&
+       ee_client_offsets(show->client, ends, EE_LOG_END, &show->wait, err) &&
        ee_client_read(show->client, topic, 0, starts->elems[0].offset, ends->elems[0].offset,
                       &show->wait, add_version, show, err);
   if (starts != NULL) rd_kafka_topic_partition_list_destroy(starts);

@@ -149,9 +149,9 @@ static bool read_topic(struct reading *reading, struct ee_client *client,
   int32_t partition = ee_partition_of(ee_str_bytes(reading->key), count);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, name, partition);
-  bool good = ee_client_offsets(client, list, EE_CLIENT_START, &reading->wait, err);
+  bool good = ee_client_offsets(client, list, EE_LOG_START, &reading->wait, err);
   int64_t start = list->elems[0].offset;
-  good = good && ee_client_offsets(client, list, EE_CLIENT_END, &reading->wait, err);
+  good = good && ee_client_offsets(client, list, EE_LOG_END, &reading->wait, err);
   int64_t end = list->elems[0].offset;
   rd_kafka_topic_partition_list_destroy(list);
   return good && ee_client_read(client, name, partition, start, end, &reading->wait, take_record,

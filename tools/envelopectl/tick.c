@@ -92,8 +92,8 @@ static bool read_newest(struct tick *tick, struct ee_err *err) {
   rd_kafka_topic_partition_list_t *ends = ee_ctl_partition_list(tick->topic, tick->partitions);
   bool ok = starts != NULL && ends != NULL;
   if (!ok) ee_err_set(err, "memory is out");
-  ok = ok && ee_client_offsets(tick->reader, starts, EE_CLIENT_START, &tick->wait, err) &&
-       ee_client_offsets(tick->reader, ends, EE_CLIENT_END, &tick->wait, err);
+  ok = ok && ee_client_offsets(tick->reader, starts, EE_LOG_START, &tick->wait, err) &&
+       ee_client_offsets(tick->reader, ends, EE_LOG_END, &tick->wait, err);
   for (int32_t p = 0; ok && p < tick->partitions; p++) {
     int64_t end = ends->elems[p].offset;
     if (end <= starts->elems[p].offset) continue;
@@ -148,7 +148,7 @@ static bool write_tick(struct tick *tick, int32_t partition, struct ee_err *err)
 // The ends are asked for after what as_of says has been read or acknowledged.
 static bool write_round(struct tick *tick, struct ee_err *err) {
   ee_wait_again(&tick->wait);
-  if (!ee_client_offsets(tick->reader, tick->ends, EE_CLIENT_END, &tick->wait, err)) return false;
+  if (!ee_client_offsets(tick->reader, tick->ends, EE_LOG_END, &tick->wait, err)) return false;
   for (int32_t p = 0; p < tick->partitions; p++) {
     if (!write_tick(tick, p, err)) return false;
   }

@@ -236,7 +236,7 @@ static bool await_topic(struct apply *apply, enum ee_topic topic, struct ee_err 
   rd_kafka_topic_partition_list_t *list =
       ee_ctl_partition_list(name, apply->plan[topic].partitions);
   if (list == NULL) return ee_err_set(err, "memory is out");
-  bool ok = ee_client_offsets(apply->client, list, EE_CLIENT_END, &apply->wait, err);
+  bool ok = ee_client_offsets(apply->client, list, EE_LOG_END, &apply->wait, err);
   rd_kafka_topic_partition_list_destroy(list);
   return ok;
 }
