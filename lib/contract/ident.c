@@ -21,12 +21,16 @@
 #define KEY_MAX_SIZE (NAME_MAX_SIZE * 6 + 8)
 #define SEQUENCE_KEY_MAX (KEY_MAX_SIZE + 64)  // an epoch and a topic more
 
-void ee_hex(struct ee_bytes in, char *out) {
+static char *hex_byte(uint8_t byte, char *out) {
   static const char digits[] = "0123456789abcdef";
-  for (size_t i = 0; i < in.size; i++) {
-    *out++ = digits[in.data[i] >> 4];
-    *out++ = digits[in.data[i] & 15];
-  }
+  *out++ = digits[byte >> 4];
+  *out++ = digits[byte & 15];
+  return out;
+}
+
+void ee_hex(struct ee_bytes in, char *out) {
+  for (size_t i = 0; i < in.size; i++)
+    out = hex_byte(in.data[i], out);
   *out = '\0';
 }
 
@@ -44,15 +48,11 @@ void ee_uuid7_make(int64_t unix_ms, const uint8_t random[10], char out[EE_UUID_S
   memcpy(bytes + 6, random, 10);
   bytes[6] = (uint8_t)(0x70 | (bytes[6] & 0x0F));  // version 7
   bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3F));  // variant 10
-  char hex[33];
-  ee_hex(ee_bytes(bytes, sizeof bytes), hex);
-  static const struct {
-    uint8_t from, size, to;
-  } groups[] = {{0, 8, 0}, {8, 4, 9}, {12, 4, 14}, {16, 4, 19}, {20, 12, 24}};
-  memset(out, '-', EE_UUID_SIZE - 1);
-  for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
-    memcpy(out + groups[i].to, hex + groups[i].from, groups[i].size);
-  out[EE_UUID_SIZE - 1] = '\0';
+  for (int i = 0; i < 16; i++) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
+    out = hex_byte(bytes[i], out);
+  }
+  *out = '\0';
 }
 
 void ee_uuid7_next(struct ee_uuid7_clock *clock, int64_t now_ms, const uint8_t random[10],

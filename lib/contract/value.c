@@ -52,20 +52,6 @@ size_t ee_value_size(const struct ee_type *type) {
   return 0;
 }
 
-const void *ee_value_in(const struct ee_type *type, const void *field) {
-  if (!type->nullable) return field;
-  switch (type->kind) {
-    case EE_TYPE_STRING:
-      return ((const struct ee_str *)field)->data == NULL ? NULL : field;
-    case EE_TYPE_FIXED:
-      return *(const uint8_t *const *)field == NULL ? NULL : field;
-    case EE_TYPE_RECORD:
-      return *(const void *const *)field;
-    default:
-      return *(const bool *)field ? ee_at(field, ee_pair_offset(type->kind)) : NULL;
-  }
-}
-
 void *ee_value_place(const struct ee_type *type, void *field, struct ee_arena *arena) {
   if (!type->nullable) return field;
   if (type->kind == EE_TYPE_RECORD) {
@@ -94,6 +80,7 @@ bool ee_map_order(const struct ee_map *map, size_t entry_size, uint16_t order[EE
   for (size_t i = 0; i < map->count; i++) {
     order[i] = (uint16_t)i;
   }
+  if (map->count < 2) return true;
   struct sort sort = {.map = map, .entry_size = entry_size};
   qsort_r(order, map->count, sizeof *order, compare_keys, &sort);
   return true;

@@ -24,7 +24,19 @@ size_t ee_pair_offset(enum ee_type_kind kind);
 size_t ee_value_size(const struct ee_type *type);
 // The bare value in a field, or NULL where a nullable one is absent. For a string or fixed
 // that is not nullable never NULL, though it may point to absent text.
-const void *ee_value_in(const struct ee_type *type, const void *field);
+static inline const void *ee_value_in(const struct ee_type *type, const void *field) {
+  if (!type->nullable) return field;
+  switch (type->kind) {
+    case EE_TYPE_STRING:
+      return ((const struct ee_str *)field)->data == NULL ? NULL : field;
+    case EE_TYPE_FIXED:
+      return *(const uint8_t *const *)field == NULL ? NULL : field;
+    case EE_TYPE_RECORD:
+      return *(const void *const *)field;
+    default:
+      return *(const bool *)field ? ee_at(field, ee_pair_offset(type->kind)) : NULL;
+  }
+}
 // Marks a nullable field present and returns where its bare value goes. A record behind a
 // pointer is taken zeroed from the arena; NULL: it is full.
 void *ee_value_place(const struct ee_type *type, void *field, struct ee_arena *arena);

@@ -12,30 +12,23 @@
 #define TRACEPARENT_SIZE 55
 #define PRODUCER_MAX 128  // bytes, as any identifier (contract)
 
-static bool lower_hex(const uint8_t *p, size_t size) {
-  for (size_t i = 0; i < size; i++) {
-    if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f'))) return false;
-  }
-  return true;
+// Without branches, so that compilers do it many bytes at a time.
+static inline bool lower_hex(const uint8_t *p, size_t size) {
+  unsigned wrong = 0;
+  for (size_t i = 0; i < size; i++)
+    wrong |= ((uint8_t)(p[i] - '0') > 9) & ((uint8_t)(p[i] - 'a') > 5);
+  return wrong == 0;
 }
 
-static bool all_zero(const uint8_t *p, size_t size) {
-  for (size_t i = 0; i < size; i++) {
-    if (p[i] != '0') return false;
-  }
-  return true;
-}
-
+// version-trace-parent-flags: 2, 32, 16 and 2 digits.
 bool ee_traceparent_valid(struct ee_bytes value) {
-  static const size_t parts[][2] = {{0, 2}, {3, 32}, {36, 16}, {53, 2}};  // start, size
+  static const char zeros[] = "00000000000000000000000000000000";
   const uint8_t *p = value.data;
   if (p == NULL || value.size != TRACEPARENT_SIZE) return false;
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-    size_t start = parts[i][0];
-    if (start != 0 && p[start - 1] != '-') return false;
-    if (!lower_hex(p + start, parts[i][1])) return false;
-  }
-  return memcmp(p, "ff", 2) != 0 && !all_zero(p + 3, 32) && !all_zero(p + 36, 16);
+  if (p[2] != '-' || p[35] != '-' || p[52] != '-') return false;
+  if (!lower_hex(p, 2) || !lower_hex(p + 3, 32) || !lower_hex(p + 36, 16) || !lower_hex(p + 53, 2))
+    return false;
+  return memcmp(p, "ff", 2) != 0 && memcmp(p + 3, zeros, 32) != 0 && memcmp(p + 36, zeros, 16) != 0;
 }
 
 void ee_header_in(struct ee_buf *out, struct ee_str topic, int32_t partition, int64_t offset,

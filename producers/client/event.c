@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#include "client/fields.h"
 #include "client/mistake.h"
 #include "contract/ident.h"
 #include "contract/record.h"
@@ -67,6 +66,7 @@ int ee_event_no_room(const struct envelope_event *event, const char *field,
 // What is required has to be set.
 static void make_blank(struct envelope_event *event, enum ee_phase phase) {
   event->phase = phase;
+  event->places = ee_field_places(phase);
   ee_record_init(ee_phase_record(phase), &event->blank);
   event->blank.head.occurred_at = INT64_MIN;  // not set
   if (phase == EE_PHASE_ADMISSION) event->blank.admission.execution.kind = -1;
@@ -198,7 +198,7 @@ static int wrong(const struct setting *setting, const char *what) {
 }
 
 static int find(struct setting *setting) {
-  const struct ee_field_place *place = ee_field_place(setting->event->phase, setting->field);
+  const struct ee_field_place *place = ee_field_find(setting->event->places, setting->field);
   if (place == NULL) return wrong(setting, "is no field of this phase");
   setting->container = place->container;
   setting->leaf = place->leaf;

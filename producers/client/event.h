@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "client/envelope.h"
+#include "client/fields.h"
 #include "contract/event_line.h"
 
 #define EE_TRACEPARENT_SIZE ((size_t)55)
@@ -35,6 +36,7 @@ union ee_event_record {
 
 struct envelope_event {
   enum ee_phase phase;
+  const struct ee_field_place *places;  // of the phase's fields, borrowed
   union ee_event_record record;  // what it borrows lies in the arena in use, with a NUL behind
   union ee_event_record blank;   // how a record of the phase begins
   struct ee_arena arenas[2];     // in turn, so that an event can follow itself

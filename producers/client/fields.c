@@ -102,12 +102,10 @@ static void find_all(void) {
   }
 }
 
-const struct ee_field_place *ee_field_place(enum ee_phase phase, int field) {
+const struct ee_field_place *ee_field_places(enum ee_phase phase) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, find_all);
-  if (field < 0 || field >= EE_FIELDS_END) return NULL;
-  const struct ee_field_place *place = &places[phase][field];
-  return place->leaf == NULL ? NULL : place;
+  return places[phase];
 }
 
 const char *ee_field_path(int field) {
