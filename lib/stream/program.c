@@ -33,7 +33,7 @@ const char *malloc_conf = "narenas:1,dirty_decay_ms:500,muzzy_decay_ms:0";
 // Of --memory, what the process takes whatever it does: code's data, threads, LMDB's lists and
 // pages, librdkafka's requests. Of the rest a fifth is for what jemalloc has in pages beside
 // what it has given out; what remains is shared out, half of it to the working set.
-#define MEMORY_BASE (INT64_C(40) << 20)
+#define MEMORY_BASE (INT64_C(44) << 20)
 #define USED_PERCENT 80
 
 static int64_t memory_share(const struct ee_processor_settings *settings, int64_t part) {
