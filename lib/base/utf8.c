@@ -2,10 +2,24 @@
 // Well-formed UTF-8, by Unicode's table 3-7.
 #include "base/utf8.h"
 
-static bool ascii8(const uint8_t *at) {
+static uint64_t word_at(const char *at) {
   uint64_t word;
   memcpy(&word, at, sizeof word);
-  return (word & UINT64_C(0x8080808080808080)) == 0;
+  return word;
+}
+
+// The last word may overlap the one before it.
+static bool is_ascii(const char *data, size_t size) {
+  uint64_t seen = 0;
+  if (size < sizeof seen) {
+    for (size_t i = 0; i < size; i++)
+      seen |= (uint8_t)data[i];
+  } else {
+    for (size_t i = 0; i + sizeof seen < size; i += sizeof seen)
+      seen |= word_at(data + i);
+    seen |= word_at(data + size - sizeof seen);
+  }
+  return (seen & UINT64_C(0x8080808080808080)) == 0;
 }
 
 static bool continues(uint8_t byte) {
@@ -30,13 +44,9 @@ size_t ee_utf8_length(const char *data, size_t size) {
 }
 
 bool ee_utf8_valid(const char *data, size_t size) {
-  size_t i = 0;
-  while (i < size) {
-    if (size - i >= 8 && ascii8((const uint8_t *)data + i)) {
-      i += 8;
-      continue;
-    }
-    size_t length = (uint8_t)data[i] < 0x80 ? 1 : ee_utf8_length(data + i, size - i);
+  if (is_ascii(data, size)) return true;
+  for (size_t i = 0; i < size;) {
+    size_t length = ee_utf8_length(data + i, size - i);
     if (length == 0) return false;
     i += length;
   }

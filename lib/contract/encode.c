@@ -5,12 +5,7 @@
 
 static void encode_value(const struct ee_type *type, const void *value, struct ee_buf *out);
 
-static void encode_long(int64_t value, struct ee_buf *out) {
-  uint64_t n = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
-  if (n < 0x80) {
-    ee_buf_byte(out, (uint8_t)n);
-    return;
-  }
+static void encode_varint(uint64_t n, struct ee_buf *out) {
   uint8_t bytes[10];
   size_t size = 0;
   for (; n >= 0x80; n >>= 7) {
@@ -20,9 +15,18 @@ static void encode_long(int64_t value, struct ee_buf *out) {
   ee_buf_append(out, bytes, size);
 }
 
-static void encode_text(struct ee_str text, struct ee_buf *out) {
+static inline void encode_long(int64_t value, struct ee_buf *out) {
+  uint64_t n = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+  if (n < 0x80) {
+    ee_buf_byte(out, (uint8_t)n);
+  } else {
+    encode_varint(n, out);
+  }
+}
+
+static inline void encode_text(struct ee_str text, struct ee_buf *out) {
   encode_long((int64_t)text.size, out);
-  if (text.size > 0) ee_buf_append(out, text.data, text.size);
+  ee_buf_append(out, text.data, text.size);
 }
 
 static void encode_fixed(const uint8_t *data, size_t size, struct ee_buf *out) {
@@ -99,10 +103,28 @@ static void encode_value(const struct ee_type *type, const void *value, struct e
   }
 }
 
+#define SHORT_TEXT 64  // its length is one byte
+
+// Most fields are short texts: with their branch and their length in one go.
+static bool encode_short_text(struct ee_str text, int branch, struct ee_buf *out) {
+  if (text.size >= SHORT_TEXT || !ee_buf_has_room(out, text.size + 2)) return false;
+  uint8_t *at = out->data + out->size;
+  if (branch >= 0) *at++ = (uint8_t)branch;
+  *at++ = (uint8_t)(text.size << 1);
+  if (text.size > 0) memcpy(at, text.data, text.size);
+  out->size = (size_t)(at + text.size - out->data);
+  return true;
+}
+
 static void encode_field(const struct ee_type *type, const void *field, struct ee_buf *out) {
   const void *value = ee_value_in(type, field);
   // Branch 0 is zero as a varint, branch 1 is two.
-  if (type->nullable) ee_buf_byte(out, (value == NULL) == type->null_second ? 2 : 0);
+  int branch = !type->nullable ? -1 : (value == NULL) == type->null_second ? 2 : 0;
+  if (type->kind == EE_TYPE_STRING && value != NULL &&
+      encode_short_text(*(const struct ee_str *)value, branch, out)) {
+    return;
+  }
+  if (branch >= 0) ee_buf_byte(out, (uint8_t)branch);
   if (value != NULL) encode_value(type, value, out);
 }
 

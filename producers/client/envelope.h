@@ -22,9 +22,10 @@
 // Nothing expires.
 //
 // WHAT A CALL COSTS. envelope_emit and envelope_emit_json validate, encode and copy. They wait for
-// nothing: no lock, no system call but page faults, no network, whatever Kafka, the schema
-// registry or the disk do. The one exception is the setting "sync" = "call". Calls that may block
-// say so.
+// nothing: no lock, no system call but page faults, no network, whatever Kafka or the schema
+// registry do. A thread of the library's own sees to it that pages are there before they are
+// written to; only while other programs keep the disk so busy that it comes too late may a page
+// fault wait for it. The one exception is the setting "sync" = "call". Calls that may block say so.
 //
 // THREADS. A producer may be used from any number of threads. Settings and an event belong to
 // one thread at a time.

@@ -10,6 +10,7 @@
 #define WARM_LEAST ((uint64_t)8 << 20)  // pages that are there before they are written to
 #define WARM_MOST ((uint64_t)64 << 20)
 #define WARM_STEP ((uint64_t)1 << 20)
+#define NEAR ((uint64_t)256 << 10)
 #define PAGE ((uint64_t)4096)
 
 // ---- Segments that nobody writes to any more.
@@ -108,6 +109,26 @@ static void adapt_lead(struct ee_spool *spool, uint64_t tail) {
   if (near && spool->warm_bytes < WARM_MOST) spool->warm_bytes *= 2;
 }
 
+// Pages that the disk has taken meanwhile fault once more, and their fault may wait for the disk:
+// those that callers come to next shall not.
+static void touch_again(struct ee_spool *spool) {
+  uint64_t tail = atomic_load_explicit(&spool->tail, memory_order_acquire);
+  uint32_t turn = TURN(tail);
+  uint64_t offset = OFFSET(tail) / PAGE * PAGE;
+  for (uint64_t left = NEAR; turn > 0 && left > 0;) {
+    if (offset >= spool->segment_bytes) {
+      if (turn >= atomic_load(&spool->prepared)) return;
+      turn++;
+      offset = 0;
+    }
+    uint64_t size = spool->segment_bytes - offset;
+    if (size > left) size = left;
+    spool_touch(slot_of(spool, turn)->map.bytes + offset, size);
+    offset += size;
+    left -= size;
+  }
+}
+
 static void warm(struct ee_spool *spool) {
   uint64_t tail = atomic_load_explicit(&spool->tail, memory_order_acquire);
   follow(spool, tail);
@@ -126,6 +147,7 @@ static void warm(struct ee_spool *spool) {
 }
 
 bool ee_spool_keep(struct ee_spool *spool, struct ee_err *err) {
+  touch_again(spool);
   warm(spool);  // first: what follows may wait for the disk
   uint32_t writing = TURN(atomic_load_explicit(&spool->tail, memory_order_acquire));
   release(spool, writing);
