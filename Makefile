@@ -143,7 +143,8 @@ test_cflags = $(if $(filter tests/unit/% tests/support/% tests/system/%,$(1)),$(
 pic_flags := -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -DENVELOPE_BUILD
 pic_objects = $(patsubst $(OBJ)/%,$(OBJ)/pic/%,$(call objects,$(1)))
 client_objects := $(call pic_objects,$(wildcard producers/spool/*.c producers/client/*.c))
-client_stream := client client_io kafka_class kafka_config kafka_handle kafka_notice settings wait
+client_stream := client client_io kafka_class kafka_config kafka_handle kafka_notice kafka_offsets \
+  settings wait
 layer_objects := $(call pic_objects,$(foreach l,$(links.wire),$(sources.$(l))) \
   $(client_stream:%=lib/stream/%.c))
 client_map := producers/client/libenvelope.map
