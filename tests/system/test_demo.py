@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import select
 import subprocess
@@ -21,25 +20,13 @@ import pytest
 from cache import HERE, require
 from process import is_alive, spawn, stop, wait, wait_until
 from programs import Program, Programs, Result
+from terminal import open_terminal
 
 ROOT = HERE.parents[1]
 DEMO = ROOT / "deploy" / "demo"
 BIN = Path(os.environ.get("ENVELOPE_BIN") or ROOT / "build" / "bin").absolute()
 BOUND_S = 60  # of a demo that takes a tenth of it on an idle machine
 ENVELOPES = 20_000
-
-
-def open_terminal() -> tuple[int, int]:
-    """A bare container, where the tests are root, may have no terminals yet."""
-    try:
-        return pty.openpty()
-    except OSError:
-        options = "newinstance,ptmxmode=0666"
-        subprocess.run(["mount", "-t", "devpts", "-o", options, "devpts", "/dev/pts"], check=True)
-        if not Path("/dev/ptmx").exists():
-            Path("/dev/ptmx").symlink_to("pts/ptmx")
-        return pty.openpty()
-
 
 
 class Shown:

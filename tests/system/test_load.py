@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from clients import end_offsets, read_topic
 from kafka import Cluster
 from process import Port, wait_until
 from programs import Program, Programs, Result
+from terminal import open_terminal
 
 PHASES = ("admission", "resolved", "finalized", "failed", "released", "annotation")
 ENVELOPES = 2000
@@ -190,6 +192,8 @@ def test_it_says_that_it_is_behind(bed: Bed, tmp_path: Path) -> None:
 def test_a_person_is_told_each_second(bed: Bed) -> None:
     options = (*bed.options, "--rate", "200", "--duration", "3500ms")
     command = " ".join(str(x) for x in (bed.programs.path("envelope-load"), *options))
+    for end in open_terminal():  # so that there are some
+        os.close(end)
     terminal = bed.programs.run(Path("/usr/bin/script"), "-qec", command, "/dev/null").stdout.decode()
     told = re.findall(
         r"^ +(\d) s +(\d+) events/s  emitted (\d+)  dropped 0  acknowledged (\d+)  backlog \d+"
