@@ -75,7 +75,7 @@ bool ee_decimal_fits(ee_int128 value) {
 
 static bool check_text(enum ee_check check, bool nullable, struct ee_str text,
                        struct ee_fault *fault) {
-  if (check != EE_CHECK_NONE && !ee_check_text(check, text, 0, fault)) return false;
+  if (!ee_check_text(check, text, 0, fault)) return false;
   if (text.data == NULL && !nullable) {
     return ee_fault_set(fault, EE_REASON_missing_field, 0, ": is absent");
   }

@@ -21,7 +21,7 @@ static bool is_of_the_cache(rd_kafka_resp_err_t code) {
          code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
 }
 
-static int first_error(const rd_kafka_topic_partition_list_t *list) {
+int ee_kafka_first_error(const rd_kafka_topic_partition_list_t *list) {
   for (int i = 0; i < list->cnt; i++) {
     if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return i;
   }
@@ -38,7 +38,7 @@ rd_kafka_resp_err_t ee_kafka_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_li
   rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(rk, list, timeout_ms);
   // "Unknown partition" is also its word for: none of them has a leader.
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !is_of_the_cache(code)) return code;
-  *ret_about = first_error(list);
+  *ret_about = ee_kafka_first_error(list);
   if (*ret_about < 0) return code;
   const rd_kafka_topic_partition_t *about = &list->elems[*ret_about];
   if (is_of_the_cache(about->err)) ask_for_leaders(rk, about->topic, timeout_ms);

@@ -17,4 +17,7 @@ enum ee_log_offset { EE_LOG_END = -1, EE_LOG_START = -2 };
 rd_kafka_resp_err_t ee_kafka_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                      enum ee_log_offset which, int timeout_ms, int *ret_about);
 
+// The place of the first partition with an error of its own; -1: there is none.
+int ee_kafka_first_error(const rd_kafka_topic_partition_list_t *list);
+
 #endif

@@ -25,13 +25,10 @@ static void prefix(struct ee_kafka_job *job, int at) {
 
 // An error of one partition is the error of all.
 static void check_each(struct ee_kafka_job *job, const char *what) {
-  for (int i = 0; i < job->list->cnt; i++) {
-    const rd_kafka_topic_partition_t *tp = &job->list->elems[i];
-    if (tp->err == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
-    answer(job, tp->err, what);
-    prefix(job, i);
-    return;
-  }
+  int at = ee_kafka_first_error(job->list);
+  if (at < 0) return;
+  answer(job, job->list->elems[at].err, what);
+  prefix(job, at);
 }
 
 static void committed(const struct ee_kafka_handles *handles, struct ee_kafka_job *job) {

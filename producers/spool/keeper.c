@@ -109,23 +109,32 @@ static void adapt_lead(struct ee_spool *spool, uint64_t tail) {
   if (near && spool->warm_bytes < WARM_MOST) spool->warm_bytes *= 2;
 }
 
+// Touches what comes next at that place, at most so many bytes, and moves it on. Returns how many:
+// 0 where no segment is prepared.
+static uint64_t touch_next(struct ee_spool *spool, uint32_t *turn, uint64_t *offset,
+                           uint64_t most) {
+  if (*offset >= spool->segment_bytes) {
+    if (*turn >= atomic_load(&spool->prepared)) return 0;
+    (*turn)++;
+    *offset = 0;
+  }
+  uint64_t size = spool->segment_bytes - *offset;
+  if (size > most) size = most;
+  spool_touch(slot_of(spool, *turn)->map.bytes + *offset, size);
+  *offset += size;
+  return size;
+}
+
 // Pages that the disk has taken meanwhile fault once more, and their fault may wait for the disk:
 // those that callers come to next shall not.
 static void touch_again(struct ee_spool *spool) {
   uint64_t tail = atomic_load_explicit(&spool->tail, memory_order_acquire);
   uint32_t turn = TURN(tail);
-  uint64_t offset = OFFSET(tail) / PAGE * PAGE;
-  for (uint64_t left = NEAR; turn > 0 && left > 0;) {
-    if (offset >= spool->segment_bytes) {
-      if (turn >= atomic_load(&spool->prepared)) return;
-      turn++;
-      offset = 0;
-    }
-    uint64_t size = spool->segment_bytes - offset;
-    if (size > left) size = left;
-    spool_touch(slot_of(spool, turn)->map.bytes + offset, size);
-    offset += size;
-    left -= size;
+  uint64_t offset = OFFSET(tail) / PAGE * PAGE, touched;
+  if (turn == 0) return;  // none was written to
+  for (uint64_t left = NEAR; left > 0; left -= touched) {
+    touched = touch_next(spool, &turn, &offset, left);
+    if (touched == 0) return;
   }
 }
 
@@ -133,16 +142,8 @@ static void warm(struct ee_spool *spool) {
   uint64_t tail = atomic_load_explicit(&spool->tail, memory_order_acquire);
   follow(spool, tail);
   adapt_lead(spool, tail);
-  while (warm_ahead(spool, tail) < spool->warm_bytes) {
-    if (spool->warm_offset >= spool->segment_bytes) {
-      if (spool->warm_turn >= atomic_load(&spool->prepared)) return;
-      spool->warm_turn++;
-      spool->warm_offset = 0;
-    }
-    uint64_t size = spool->segment_bytes - spool->warm_offset;
-    if (size > WARM_STEP) size = WARM_STEP;
-    spool_touch(slot_of(spool, spool->warm_turn)->map.bytes + spool->warm_offset, size);
-    spool->warm_offset += size;
+  while (warm_ahead(spool, tail) < spool->warm_bytes &&
+         touch_next(spool, &spool->warm_turn, &spool->warm_offset, WARM_STEP) > 0) {
   }
 }
 
