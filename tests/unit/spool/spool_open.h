@@ -77,6 +77,17 @@ static inline void overwrite(const char *path, off_t at, const void *bytes, size
   close(fd);
 }
 
+// Another byte there than before, whatever it was.
+static inline void flip_byte(const char *path, off_t at) {
+  uint8_t byte;
+  int fd = open(path, O_RDWR);
+  assert_true(fd >= 0);
+  assert_int_equal(pread(fd, &byte, 1, at), 1);
+  byte = (uint8_t)~byte;
+  assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+  close(fd);
+}
+
 // A spool with 600 records in three segments; where each lies.
 static inline void fill(const char *directory, struct ee_spool_at at[600]) {
   struct ee_spool *spool = spool_open(directory);
