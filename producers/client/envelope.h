@@ -122,7 +122,7 @@ ENVELOPE_API void envelope_settings_on_notice(envelope_settings *settings, envel
 // What became of one event. Texts are borrowed for the call.
 struct envelope_delivery {
   size_t size;              // of this struct in the library's version
-  const char *envelope_id;  // with its NUL
+  const char *envelope_id;  // "" where the spool held what is no event
   const char *event_id;     // "" where there is none
   const char *topic;
   int32_t partition;

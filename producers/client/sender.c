@@ -108,11 +108,12 @@ static void take_result(void *context, const struct ee_result *result) {
 // ---- Settling.
 
 static void tell_delivery(const struct ee_sender *sender, const struct ee_window_entry *at) {
-  if (sender->settings.delivered == NULL || at->ids == NULL) return;
+  const char *ids = at->ids == NULL ? "\0" : at->ids;
+  if (sender->settings.delivered == NULL) return;
   struct envelope_delivery delivery = {
       .size = sizeof delivery,
-      .envelope_id = at->ids,
-      .event_id = at->ids + strlen(at->ids) + 1,
+      .envelope_id = ids,
+      .event_id = ids + strlen(ids) + 1,
       .topic = sender->topics[at->topic],
       .partition = at->partition,
       .offset = at->offset,

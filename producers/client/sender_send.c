@@ -68,18 +68,19 @@ static bool read_key(const struct ee_spool_item *item, struct letter *letter) {
   return true;
 }
 
-// The ids are told when the record's bytes may be gone.
-static void remember_ids(const struct ee_sender *sender, const struct letter *letter,
+// The ids are told when the record's bytes may be gone. False: no memory.
+static bool remember_ids(const struct ee_sender *sender, const struct letter *letter,
                          struct ee_window_entry *at) {
-  if (sender->settings.delivered == NULL || at->ids != NULL) return;
+  if (sender->settings.delivered == NULL || at->ids != NULL) return true;
   struct ee_str id = ee_bytes_str(letter->parcel.key), event_id = letter->head.event_id;
   char *ids = malloc(id.size + event_id.size + 2);
-  if (ids == NULL) return;
+  if (ids == NULL) return false;
   memcpy(ids, id.data, id.size);
   ids[id.size] = '\0';
   if (event_id.size > 0) memcpy(ids + id.size + 1, event_id.data, event_id.size);
   ids[id.size + 1 + event_id.size] = '\0';
   at->ids = ids;
+  return true;
 }
 
 static enum ee_sent refuse(struct ee_window_entry *at, const char *why) {
@@ -99,6 +100,7 @@ enum ee_sent sender_send(struct ee_sender *sender, const struct ee_spool_entry *
                                      .headers = letter.headers,
                                      .tag = sender->window.cursor};
   if (!read_key(item, &letter)) return refuse(at, "not an event");
+  if (!remember_ids(sender, &letter, at)) return EE_SENT_LATER;
   switch (outlet->ops->prefix(outlet->self, letter.parcel.topic, item->schema,
                               &letter.parcel.prefix, &at->why)) {
     case EE_FRAME_READY:
@@ -108,7 +110,6 @@ enum ee_sent sender_send(struct ee_sender *sender, const struct ee_spool_entry *
     case EE_FRAME_REFUSED:
       return EE_SENT_REFUSED;
   }
-  remember_ids(sender, &letter, at);
   enum ee_sent sent = EE_SENT_LATER;
   if (add_headers(sender, item, at, &letter)) {
     sent = outlet->ops->send(outlet->self, &letter.parcel, &at->why);

@@ -32,7 +32,8 @@ struct ee_window_entry {
   bool numbered;    // it is on a topic of a phase
   int64_t offset;   // in Kafka; -1: not written
   const char *why;  // it was refused; static
-  char *ids;        // envelope_id and event_id, each with a NUL; owned; NULL: nobody asks
+  // envelope_id and event_id, each with a NUL; owned; NULL: nobody asks, or it is no event.
+  char *ids;
 };
 
 struct ee_window {

@@ -3,6 +3,7 @@
 #include "tests/unit/client/sender_double.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "base/array.h"
@@ -18,6 +19,8 @@ struct outlet_double *double_new(uint64_t seed, uint32_t first_epoch) {
   assert_non_null(outlet);
   outlet->random.state = seed;
   outlet->first_epoch = first_epoch;
+  outlet->most_batches = INT_MAX;
+  outlet->partitions = PARTITIONS;
   for (int e = 0; e < EPOCHS; e++) {
     for (int t = 0; t < TOPICS; t++) {
       for (int p = 0; p < PARTITIONS; p++)
@@ -128,6 +131,7 @@ static int64_t write_one(struct outlet_double *outlet, const struct flight *flig
     take_report(outlet, flight);
   } else {
     outlet->delivered[flight->event]++;
+    outlet->offset_of[flight->event] = outlet->offset;
     outlet->written++;
     take_seq(outlet, flight);
   }
@@ -158,14 +162,18 @@ int64_t double_declared(const struct outlet_double *outlet, int topic, int parti
 
 static int32_t partitions(void *self) {
   struct outlet_double *outlet = self;
+  outlet->asked++;
   if (outlet->away || chance(outlet, outlet->unknown_partitions)) return 0;
   outlet->partitions_told = true;
-  return PARTITIONS;
+  return outlet->partitions;
 }
 
 static enum ee_frame_state prefix(void *self, enum ee_topic topic, uint64_t schema,
                                   struct ee_bytes *ret, const char **ret_why) {
-  (void)self, (void)topic, (void)schema, (void)ret_why;
+  const struct outlet_double *outlet = self;
+  (void)topic, (void)schema;
+  *ret_why = "no such schema";
+  if (outlet->unknown_schema) return EE_FRAME_REFUSED;
   *ret = ee_bytes("frame", 5);
   return EE_FRAME_READY;
 }
@@ -292,8 +300,9 @@ static void serve(void *self, int timeout_ms, ee_take_result *take, void *contex
   (void)timeout_ms;
   if (outlet->away || outlet->is_broken) return;
   if (chance(outlet, outlet->broken)) outlet->is_broken = true;
-  size_t batches = random_below(&outlet->random, 12);
-  for (size_t i = 0; i < batches && outlet->flight_count > 0; i++) {
+  int batches = (int)random_below(&outlet->random, 12);
+  if (outlet->most_batches < batches) batches = outlet->most_batches;
+  for (int i = 0; i < batches && outlet->flight_count > 0; i++) {
     if (chance(outlet, outlet->again)) {
       lose_partition(outlet, outlet->flights[0].topic, outlet->flights[0].partition, take, context);
     } else {
@@ -317,7 +326,7 @@ static bool renew(void *self, ee_take_result *take, void *context) {
 static const char *trouble(void *self, bool *ret_operator) {
   (void)self;
   *ret_operator = false;
-  return "";
+  return "the double";
 }
 
 void double_crash(struct outlet_double *outlet) {

@@ -38,6 +38,9 @@ struct outlet_double {
   // What goes wrong, in per mille.
   int later, again, broken, unknown_partitions;
   bool away;  // nothing is taken
+  bool unknown_schema;
+  int32_t partitions;  // PARTITIONS, but for a test
+  int most_batches;    // that one turn answers
   bool unauthorised[TOPICS];
   bool poison[EVENTS];  // refused when alone, and those beside it when not
   // What happened.
@@ -46,8 +49,10 @@ struct outlet_double {
   bool is_broken;
   int64_t offset;
   int delivered[EVENTS];
+  int64_t offset_of[EVENTS];  // where it was written last
   size_t written, reports;
   bool partitions_told;  // the test sets it back
+  size_t asked;          // for partitions
   struct sequence sequences[EPOCHS][TOPICS][PARTITIONS];
 };
 
