@@ -65,8 +65,8 @@ struct ee_spool_at ee_spool_tail(const struct ee_spool *spool);
 // disk. False: it could not, the next call tries again; err says why.
 bool ee_spool_keep(struct ee_spool *spool, struct ee_err *err);
 
-// Blocks until what was appended from one place of this opening to before another survives the
-// machine.
+// Blocks until what was appended in this opening survives the machine: the record at one place, the
+// one at another, and all between.
 bool ee_spool_sync(struct ee_spool *spool, struct ee_spool_at from, struct ee_spool_at to,
                    struct ee_err *err);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "support/test.h"
 
@@ -26,7 +27,31 @@ static inline int remove_one(const char *path, const struct stat *stat, int flag
   return remove(path);
 }
 
+// Nothing of a directory is open or mapped in this process: who used it leaves nothing behind.
+static inline void directory_is_left(const char *path) {
+  size_t size = strlen(path);
+  DIR *stream = opendir("/proc/self/fd");
+  assert_non_null(stream);
+  for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
+    char target[4096] = "";
+    ssize_t length = readlinkat(dirfd(stream), entry->d_name, target, sizeof target - 1);
+    if (length > 0 && strncmp(target, path, size) == 0) fail_msg("still open: %s", target);
+  }
+  closedir(stream);
+  FILE *maps = fopen("/proc/self/maps", "re");
+  char *line = NULL;
+  size_t room = 0;
+  assert_non_null(maps);
+  while (getline(&line, &room, maps) >= 0) {
+    if (strstr(line, path) != NULL) fail_msg("still mapped: %s", line);
+  }
+  free(line);
+  fclose(maps);
+}
+
+// Takes it and removes it; all that used it has been closed.
 static inline void directory_free(char *path) {
+  directory_is_left(path);
   assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
   free(path);
 }

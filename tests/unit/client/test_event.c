@@ -361,8 +361,17 @@ static void what_has_no_room_leaves_nothing(void **state) {
   assert_int_equal(
       envelope_event_add_text(event, ENVELOPE_FIELD_GOVERNANCE_POLICY_REFS, text, MOST, NULL),
       ENVELOPE_OVERSIZED);
+  memset(text, 'x', MOST - 1);
+  static const char short_text[] = "s";
+  for (int i = 0; i < 3; i++) {
+    const char *of[] = {short_text, short_text, short_text};
+    of[i] = text;
+    assert_int_equal(envelope_event_add_authority_ref(event, of[0], of[1], of[2], NULL),
+                     ENVELOPE_OVERSIZED);
+  }
   assert_null(event->record.admission.scope);
   assert_null(event->record.admission.governance);
+  assert_int_equal(event->record.admission.caller.authority_refs.count, 0);
   free(text);
   envelope_event_free(event);
 }

@@ -316,6 +316,24 @@ static void keep_notice(void *context, envelope_level level, const char *text) {
   snprintf(context, 256, "%s", text);
 }
 
+// Of all that a spool can hold.
+static void schemas_lie_beside_the_spool(void **state) {
+  (void)state;
+  producer_end(producer_plain());
+  for (int i = 0; i <= EE_TOPIC_OBLIGATION; i++) {
+    const struct ee_record_type *type = ee_topics[i].value;
+    char path[512];
+    struct ee_buf content;
+    struct ee_err err;
+    snprintf(path, sizeof path, "%s/schemas/%s-%016llx.avsc", place.directory, type->name,
+             (unsigned long long)type->fingerprint);
+    ee_buf_init(&content, 1 << 20);
+    if (!ee_file_read(path, &content, &err)) fail_msg("%s", err.text);
+    assert_true(ee_bytes_equal(ee_buf_bytes(&content), ee_bytes(type->schema, type->schema_size)));
+    ee_buf_release(&content);
+  }
+}
+
 static void schemas_that_cannot_be_read_are_told(void **state) {
   (void)state;
   char path[512], told[256] = "";
@@ -549,6 +567,7 @@ int main(void) {
       TEST(counts_are_cut_to_size),
       TEST(a_full_spool_drops),
       TEST(or_refuses),
+      TEST(schemas_lie_beside_the_spool),
       TEST(schemas_that_cannot_be_read_are_told),
 #ifndef __SANITIZE_THREAD__
       TEST(only_sync_waits_for_the_disk),

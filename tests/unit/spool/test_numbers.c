@@ -154,6 +154,7 @@ static void epochs_are_listed(void **state) {
   assert_int_equal(count, COUNT_OF(ascending));
   assert_memory_equal(found, ascending, sizeof ascending);
   free(found);
+  errno = 0;
   assert_true(ee_numbers_remove(directory, 7, &err));
   assert_true(ee_numbers_remove(directory, 7, &err));  // is gone already
   assert_true(ee_numbers_list(directory, &found, &count, &err));
@@ -417,6 +418,7 @@ static void a_spare_is_kept_and_used(void **state) {
   ee_numbers_at(&numbers, 1, 1)->next = 5;
   assert_true(ee_numbers_add_hole(&numbers, 1, 1, 2, 2, REFUSED));
   ee_numbers_close(&numbers);
+  errno = 0;
   assert_true(ee_numbers_retire(directory, EPOCH, &err));
   assert_int_not_equal(faccessat(directory, NAME, F_OK, 0), 0);
   assert_int_equal(ee_numbers_spare(directory), 3);
@@ -457,6 +459,33 @@ static void a_full_disk_leaves_memory(void **state) {
     assert_int_not_equal(faccessat(directory, "unfinished.numbers", F_OK, 0), 0);
   }
   assert_true(kept_in_memory > 1);
+}
+
+// What was counted in memory is in the file as soon as there is room for it.
+static void memory_is_stored(void **state) {
+  (void)state;
+  struct ee_err err;
+  struct ee_numbers numbers;
+  bool stored = true;
+  troubled_disk_fail(0, 2, ENOSPC);
+  assert_true(ee_numbers_make(directory, id, "producer", EPOCH, 2, &numbers, &stored, &err));
+  assert_false(stored);
+  ee_numbers_at(&numbers, 1, 1)->next = 5;
+  assert_true(ee_numbers_add_hole(&numbers, 1, 1, 2, 2, REFUSED));
+  troubled_disk_fail(0, 1, ENOSPC);
+  assert_false(ee_numbers_store(directory, id, &numbers, &err));
+  assert_true(troubled_disk_stop());
+  assert_non_null(strstr(err.text, NAME ": No space left"));
+  assert_int_equal(ee_numbers_at(&numbers, 1, 1)->next, 5);
+  assert_true(ee_numbers_store(directory, id, &numbers, &err));
+  ee_numbers_at(&numbers, 0, 1)->next = 7;
+  ee_numbers_close(&numbers);
+  numbers = reopen();
+  assert_string_equal(numbers.producer, "producer");
+  assert_int_equal(ee_numbers_at(&numbers, 1, 1)->next, 5);
+  assert_int_equal(ee_numbers_at(&numbers, 0, 1)->next, 7);
+  assert_int_equal(numbers.holes[0].reason, REFUSED);
+  ee_numbers_close(&numbers);
 }
 
 static void a_disk_in_trouble_is_told(void **state) {
@@ -507,7 +536,8 @@ int main(void) {
       TEST(a_full_table_takes_no_more),          TEST(what_was_dropped_leaves_room),
       TEST(a_kill_declares_nothing_twice),       TEST(a_spare_is_kept_and_used),
 #ifndef __SANITIZE_THREAD__
-      TEST(a_full_disk_leaves_memory),           TEST(a_disk_in_trouble_is_told),
+      TEST(a_full_disk_leaves_memory),           TEST(memory_is_stored),
+      TEST(a_disk_in_trouble_is_told),
 #endif
       cmocka_unit_test(reasons_have_names),
   };
