@@ -471,6 +471,35 @@ static void test_damage_is_told_once(void **state) {
   end_world(w);
 }
 
+// What was numbered and is not there any more.
+static void test_loss_is_told(void **state) {
+  (void)state;
+  char segment[512];
+  struct world *w = open_new();
+  append(w);
+  append(w);
+  number_all(w);
+  struct ee_spool_at at = ee_spool_tail(w->spool);
+  double_crash(w->outlet);
+  close_world(w);
+  snprintf(segment, sizeof segment, "%s/%016llx.segment", w->directory,
+           (unsigned long long)at.segment);
+  assert_int_equal(unlink(segment), 0);
+  w->damaged = true;
+  w->outlet->away = false;
+  w->notices = 0;
+  open_world(w);
+  keep(w);
+  finish(w);
+  const struct ee_sender_counts *counts = ee_sender_counts(w->sender);
+  assert_int_equal(counts->lost, 2);
+  assert_int_equal(counts->torn, 1);
+  assert_int_equal(w->notices, 2);
+  assert_string_equal(w->notice, "2 records that had been numbered are not in the spool any more");
+  assert_complete(w, 1);
+  end_world(w);
+}
+
 // How many partitions there are is asked ten times soon, then each second.
 static void test_asks(void **state) {
   (void)state;
@@ -610,6 +639,7 @@ int main(void) {
       cmocka_unit_test(test_short_memory),
       cmocka_unit_test(test_again),
       cmocka_unit_test(test_damage_is_told_once),
+      cmocka_unit_test(test_loss_is_told),
       cmocka_unit_test(test_asks),
       cmocka_unit_test(test_what_cannot_go_is_told),
       cmocka_unit_test(test_what_waits_is_told),

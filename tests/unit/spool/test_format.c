@@ -151,6 +151,21 @@ static void test_elsewhere(void **state) {
   image_release(&image);
 }
 
+// Nothing begins where a head has no room.
+static void test_ends(void **state) {
+  (void)state;
+  struct image image;
+  image_init(&image, SEGMENT);
+  const uint64_t offsets[] = {SEGMENT - EE_SPOOL_UNIT / 2, SEGMENT, SEGMENT + EE_SPOOL_UNIT,
+                              UINT64_MAX};
+  for (size_t i = 0; i < COUNT_OF(offsets); i++) {
+    struct ee_spool_item read;
+    size_t size;
+    assert_int_equal(image_read(&image, image.salt, offsets[i], &size, &read), EE_SPOOL_NOTHING);
+  }
+  image_release(&image);
+}
+
 static void test_numbering(void **state) {
   (void)state;
   struct image image;
@@ -177,9 +192,13 @@ static void test_numbering(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_segment_heads),       cmocka_unit_test(test_record_sizes),
-      cmocka_unit_test(test_reads_what_it_wrote), cmocka_unit_test(test_bytes),
-      cmocka_unit_test(test_flipped_bits),        cmocka_unit_test(test_elsewhere),
+      cmocka_unit_test(test_segment_heads),
+      cmocka_unit_test(test_record_sizes),
+      cmocka_unit_test(test_reads_what_it_wrote),
+      cmocka_unit_test(test_bytes),
+      cmocka_unit_test(test_flipped_bits),
+      cmocka_unit_test(test_elsewhere),
+      cmocka_unit_test(test_ends),
       cmocka_unit_test(test_numbering),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

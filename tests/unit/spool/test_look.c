@@ -110,6 +110,23 @@ static void sees_what_the_next_opening_reads(void **state) {
   assert_read_as_seen(*state, &seen);
 }
 
+// Records that are mostly zeros, as most of a segment is.
+static void sees_zeros(void **state) {
+  static uint8_t zeros[EE_SPOOL_PAYLOAD_MAX];
+  static struct seen seen;
+  struct ee_spool *spool = spool_open(*state);
+  zeros[sizeof zeros - 1] = 1;
+  keep(spool);
+  for (size_t cut = 0; cut < 3; cut++) {
+    struct ee_spool_item item = {.payload = ee_bytes(zeros + cut, sizeof zeros - cut)};
+    assert_true(ee_spool_append(spool, &item, NULL));
+  }
+  ee_spool_close(spool);
+  see(*state, &seen);
+  assert_true(seen.records == 3 && seen.torn == 0);
+  assert_read_as_seen(*state, &seen);
+}
+
 static void sees_it_in_damaged_segments_too(void **state) {
   static struct ee_spool_at at[600];
   static struct seen seen;
@@ -385,6 +402,7 @@ static void memory_that_is_out_is_said(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(sees_what_the_next_opening_reads),
+      TEST(sees_zeros),
       TEST(sees_it_in_damaged_segments_too),
       TEST(sees_one_that_is_in_use),
       TEST(changes_nothing),

@@ -182,6 +182,9 @@ static void a_head_that_is_not_whole_is_refused(void **state) {
   assert_refused(other, EPOCH, "another spool's");
   assert_int_equal(renameat(directory, NAME, directory, "00000012.numbers"), 0);
   assert_refused(id, EPOCH + 1, "damaged");
+  numbers = make(EPOCH, 0);
+  ee_numbers_close(&numbers);
+  assert_refused(id, EPOCH, "damaged");
 }
 
 static void a_file_of_another_size_is_refused(void **state) {

@@ -412,6 +412,7 @@ static void test_killed(void **state) {
 struct rest {
   size_t records, torn, missing;
   struct ee_spool_at first_torn;
+  uint64_t behind_missing;  // the segment
   struct ee_err err;
 };
 
@@ -425,7 +426,11 @@ static struct rest read_rest(const char *directory, const struct ee_spool_at at[
     if (read == EE_SPOOL_READ_NOTHING) break;
     assert_int_not_equal(read, EE_SPOOL_READ_FAILED);
     if (read == EE_SPOOL_READ_TORN && rest.torn++ == 0) rest.first_torn = entry.at;
-    if (read == EE_SPOOL_READ_MISSING) rest.missing++;
+    if (read == EE_SPOOL_READ_MISSING) {
+      assert_true(entry.size == 0 && entry.at.offset == EE_SPOOL_UNIT);
+      rest.missing++;
+      rest.behind_missing = entry.at.segment;
+    }
     if (read != EE_SPOOL_READ_RECORD) continue;
     while (i < 600 && (at[i].segment != entry.at.segment || at[i].offset != entry.at.offset))
       i++;
@@ -462,6 +467,7 @@ static void test_missing_segment(void **state) {
   assert_int_equal(unlink(path), 0);
   struct rest rest = read_rest(*state, at);
   assert_true(rest.records == there && rest.torn == 0 && rest.missing == 1);
+  assert_int_equal(rest.behind_missing, 3);
   assert_string_equal(rest.err.text, "segments 0000000000000002 to 0000000000000002 are not there");
 }
 
@@ -481,7 +487,7 @@ static void test_useless_segments(void **state) {
   ee_spool_segment_make(&other, head);
   overwrite(path, 0, head, sizeof head);
   struct rest rest = read_rest(*state, at);
-  assert_true(rest.records == there && rest.missing == 1);
+  assert_true(rest.records == there && rest.missing == 1 && rest.behind_missing == 3);
   assert_non_null(strstr(rest.err.text, "0000000000000002.segment: it belongs to another spool"));
   overwrite(path, 0, good, sizeof good);
   flip_byte(path, 30);
