@@ -110,6 +110,7 @@ static void take_report(struct outlet_double *outlet, const struct flight *fligh
   char name[32];
   snprintf(name, sizeof name, "name-%" PRId64, report.epoch);
   assert_true(ee_str_equal(report.producer, ee_str(name)));
+  assert_true(report.occurred_at > 0);
   for (size_t i = 0; i < report.sequences.count; i++) {
     const struct ee_producer_sequence *last = &report.sequences.items[i];
     assert_int_equal(last->partition, flight->partition);
