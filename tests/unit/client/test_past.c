@@ -3,15 +3,9 @@
 // What is made of them is tested with the sender.
 #include "client/past.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "support/directory.h"
-
-static const uint8_t id[EE_SPOOL_ID_SIZE] = "a spool's id 15";
-static char *path;
-static int directory;
+#include "tests/unit/spool/numbers_support.h"
 
 struct told {
   size_t count;
@@ -20,16 +14,13 @@ struct told {
 
 static int setup(void **state) {
   (void)state;
-  path = directory_new();
-  directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  assert_true(directory >= 0);
+  open_directory();
   return 0;
 }
 
 static int teardown(void **state) {
   (void)state;
-  close(directory);
-  directory_free(path);
+  close_directory();
   return 0;
 }
 
@@ -41,11 +32,7 @@ static void keep_notice(void *context, envelope_level level, const char *text) {
 }
 
 static void make_epoch(uint32_t epoch) {
-  struct ee_numbers numbers;
-  struct ee_err err;
-  bool stored = false;
-  assert_true(ee_numbers_make(directory, id, "producer", epoch, 1, &numbers, &stored, &err));
-  assert_true(stored);
+  struct ee_numbers numbers = make_numbers(epoch, 1);
   ee_numbers_close(&numbers);
 }
 

@@ -3,41 +3,31 @@
 // acknowledged, and the end once.
 #include "client/report.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "support/chaos.h"
-#include "support/directory.h"
 #include "tests/unit/contract/random_record.h"
+#include "tests/unit/spool/numbers_support.h"
 
 #define PARTITIONS 3
 #define NUMBERS 512
 #define EPOCH ((uint32_t)7)
 #define MEMORY ((size_t)1 << 20)
 
-static const uint8_t id[EE_SPOOL_ID_SIZE] = "a spool's id 15";
 static struct ee_str topics[EE_NUMBERS_TOPICS];
 static char names[EE_NUMBERS_TOPICS][8];
-static char *path;
-static int directory;
 static struct ee_arena arena;
 static struct ee_numbers numbers;
 
 static int setup(void **state) {
   (void)state;
-  struct ee_err err;
-  bool stored;
-  path = directory_new();
-  directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  assert_true(directory >= 0);
+  open_directory();
   ee_arena_init(&arena, MEMORY);
   for (int i = 0; i < EE_NUMBERS_TOPICS; i++) {
     snprintf(names[i], sizeof names[i], "p.%d", i);
     topics[i] = ee_str(names[i]);
   }
-  assert_true(
-      ee_numbers_make(directory, id, "producer", EPOCH, PARTITIONS, &numbers, &stored, &err));
+  numbers = make_numbers(EPOCH, PARTITIONS);
   return 0;
 }
 
@@ -45,8 +35,7 @@ static int teardown(void **state) {
   (void)state;
   ee_numbers_close(&numbers);
   ee_arena_release(&arena);
-  close(directory);
-  directory_free(path);
+  close_directory();
   return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "tests/support/directory.h"
 #include "tests/support/troubled_disk.h"
 #include "tests/unit/client/sender_double.h"
+#include "tests/unit/spool/segment_file.h"
 #include "wire/partition.h"
 
 #define FIRST_EPOCH 1000
@@ -254,7 +255,7 @@ static void number_all(struct world *w) {
 static void spoil(struct world *w, uint64_t number) {
   char path[512];
   struct stat found;
-  snprintf(path, sizeof path, "%s/%016llx.segment", w->directory, (unsigned long long)number);
+  segment_path(w->directory, number, path);
   if (chance(w, 300)) {
     assert_int_equal(unlink(path), 0);
     return;
@@ -442,7 +443,6 @@ static void test_again(void **state) {
 // However often the sender begins anew before it.
 static void test_damage_is_told_once(void **state) {
   (void)state;
-  static const uint8_t zeros[32];
   char segment[512];
   struct world *w = open_new();
   w->outlet->away = true;
@@ -451,11 +451,8 @@ static void test_damage_is_told_once(void **state) {
   append(w);
   append(w);
   close_world(w);
-  snprintf(segment, sizeof segment, "%s/%016llx.segment", w->directory,
-           (unsigned long long)at.segment);
-  int fd = open(segment, O_RDWR);
-  assert_true(pwrite(fd, zeros, sizeof zeros, (off_t)at.offset + 64) == sizeof zeros);
-  close(fd);
+  segment_path(w->directory, at.segment, segment);
+  flip_byte(segment, (off_t)at.offset + 64);
   w->damaged = true;
   open_world(w);
   keep(w);
@@ -482,8 +479,7 @@ static void test_loss_is_told(void **state) {
   struct ee_spool_at at = ee_spool_tail(w->spool);
   double_crash(w->outlet);
   close_world(w);
-  snprintf(segment, sizeof segment, "%s/%016llx.segment", w->directory,
-           (unsigned long long)at.segment);
+  segment_path(w->directory, at.segment, segment);
   assert_int_equal(unlink(segment), 0);
   w->damaged = true;
   w->outlet->away = false;

@@ -3,11 +3,9 @@
 #ifndef EE_TESTS_SPOOL_OPEN_H
 #define EE_TESTS_SPOOL_OPEN_H
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "spool/spool.h"
 #include "support/directory.h"
+#include "tests/unit/spool/segment_file.h"
 #include "tests/unit/spool/spool_support.h"
 
 #define SEGMENT ((size_t)1 << 20)
@@ -64,28 +62,6 @@ static inline void settle(struct ee_spool *spool, const struct ee_spool_entry *e
 
 static inline size_t size_of(uint64_t number) {
   return (size_t)(number * 37 % 8000);
-}
-
-static inline void segment_path(const char *directory, uint64_t number, char out[512]) {
-  snprintf(out, 512, "%s/%016llx.segment", directory, (unsigned long long)number);
-}
-
-static inline void overwrite(const char *path, off_t at, const void *bytes, size_t size) {
-  int fd = open(path, O_WRONLY);
-  assert_true(fd >= 0);
-  assert_int_equal(pwrite(fd, bytes, size, at), size);
-  close(fd);
-}
-
-// Another byte there than before, whatever it was.
-static inline void flip_byte(const char *path, off_t at) {
-  uint8_t byte;
-  int fd = open(path, O_RDWR);
-  assert_true(fd >= 0);
-  assert_int_equal(pread(fd, &byte, 1, at), 1);
-  byte = (uint8_t)~byte;
-  assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-  close(fd);
 }
 
 // A spool with 600 records in three segments; where each lies.

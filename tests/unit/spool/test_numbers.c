@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "support/directory.h"
 #include "support/troubled_disk.h"
+#include "tests/unit/spool/numbers_support.h"
 
 #define EPOCH ((uint32_t)0x11)
 #define NAME "00000011.numbers"
@@ -18,34 +18,16 @@
 #define DISK_FULL EE_HOLE_DISK_FULL
 #define REFUSED EE_HOLE_REFUSED
 
-static const uint8_t id[EE_SPOOL_ID_SIZE] = "a spool's id 15";
-static char *path;
-static int directory;
-
 static int setup(void **state) {
   (void)state;
-  path = directory_new();
-  directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  assert_true(directory >= 0);
+  open_directory();
   return 0;
 }
 
 static int teardown(void **state) {
   (void)state;
-  close(directory);
-  directory_free(path);
+  close_directory();
   return 0;
-}
-
-static struct ee_numbers make(uint32_t epoch, int32_t partitions) {
-  struct ee_numbers numbers;
-  struct ee_err err;
-  bool stored = false;
-  if (!ee_numbers_make(directory, id, "producer", epoch, partitions, &numbers, &stored, &err)) {
-    fail_msg("%s", err.text);
-  }
-  assert_true(stored);
-  return numbers;
 }
 
 static struct ee_numbers reopen(void) {
@@ -101,7 +83,7 @@ static void assert_hole(const struct ee_numbers *numbers, uint8_t topic, int32_t
 
 static void what_is_stored_is_read_again(void **state) {
   (void)state;
-  struct ee_numbers numbers = make(EPOCH, 3);
+  struct ee_numbers numbers = make_numbers(EPOCH, 3);
   assert_int_equal(numbers.epoch, EPOCH);
   assert_int_equal(numbers.partitions, 3);
   assert_int_equal(holes_of(&numbers), 0);
@@ -139,7 +121,7 @@ static void epochs_are_listed(void **state) {
   assert_true(ee_numbers_list(directory, &found, &count, &err));
   assert_true(found == NULL && count == 0);
   for (size_t i = 0; i < COUNT_OF(epochs); i++) {
-    struct ee_numbers numbers = make(epochs[i], 1);
+    struct ee_numbers numbers = make_numbers(epochs[i], 1);
     ee_numbers_close(&numbers);
   }
   static const char *const others[] = {"11.numbers", "0000001G.numbers", "00000012.numbers.bak",
@@ -165,7 +147,7 @@ static void epochs_are_listed(void **state) {
 
 static void a_head_that_is_not_whole_is_refused(void **state) {
   (void)state;
-  struct ee_numbers numbers = make(EPOCH, 2);
+  struct ee_numbers numbers = make_numbers(EPOCH, 2);
   ee_numbers_close(&numbers);
   for (size_t at = 0; at < HEAD; at++) {
     for (int bit = 0; bit < 8; bit++) {
@@ -182,14 +164,14 @@ static void a_head_that_is_not_whole_is_refused(void **state) {
   assert_refused(other, EPOCH, "another spool's");
   assert_int_equal(renameat(directory, NAME, directory, "00000012.numbers"), 0);
   assert_refused(id, EPOCH + 1, "damaged");
-  numbers = make(EPOCH, 0);
+  numbers = make_numbers(EPOCH, 0);
   ee_numbers_close(&numbers);
   assert_refused(id, EPOCH, "damaged");
 }
 
 static void a_file_of_another_size_is_refused(void **state) {
   (void)state;
-  struct ee_numbers numbers = make(EPOCH, 2);
+  struct ee_numbers numbers = make_numbers(EPOCH, 2);
   size_t size = numbers.size;
   ee_numbers_close(&numbers);
   static const off_t sizes[] = {0, HEAD - 1, HEAD, 4096};
@@ -205,10 +187,10 @@ static void a_file_of_another_size_is_refused(void **state) {
 
 static void it_is_made_anew_over_what_is_there(void **state) {
   (void)state;
-  struct ee_numbers numbers = make(EPOCH, 2);
+  struct ee_numbers numbers = make_numbers(EPOCH, 2);
   ee_numbers_at(&numbers, 0, 0)->next = 7;
   ee_numbers_close(&numbers);
-  numbers = make(EPOCH, 5);
+  numbers = make_numbers(EPOCH, 5);
   assert_int_equal(ee_numbers_at(&numbers, 0, 0)->next, 0);
   ee_numbers_close(&numbers);
   numbers = reopen();
@@ -233,7 +215,7 @@ static void counts_are_made_to_fit(void **state) {
       {INT64_MAX - 1, 0, 0, 1, 0, INT64_MAX - 1, 0, 0, 1, 0},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
-    struct ee_numbers numbers = make(EPOCH, 1);
+    struct ee_numbers numbers = make_numbers(EPOCH, 1);
     struct ee_numbers_count *at = ee_numbers_at(&numbers, 3, 0);
     at->next = cases[i].next;
     at->acked = cases[i].acked;
@@ -252,7 +234,7 @@ static void counts_are_made_to_fit(void **state) {
 
 static void damaged_holes_are_left_out(void **state) {
   (void)state;
-  struct ee_numbers numbers = make(EPOCH, 2);
+  struct ee_numbers numbers = make_numbers(EPOCH, 2);
   assert_true(ee_numbers_add_hole(&numbers, 1, 1, 3, 4, REFUSED));
   assert_true(ee_numbers_add_hole(&numbers, 2, 1, 8, 8, EE_HOLE_TORN));
   size_t start = (size_t)((uint8_t *)numbers.holes - numbers.bytes);
@@ -280,7 +262,7 @@ static void damaged_holes_are_left_out(void **state) {
 
 static void holes_are_joined(void **state) {
   (void)state;
-  struct ee_numbers numbers = make(EPOCH, 2);
+  struct ee_numbers numbers = make_numbers(EPOCH, 2);
   assert_true(ee_numbers_add_hole(&numbers, 1, 1, 3, 4, REFUSED));
   assert_true(ee_numbers_add_hole(&numbers, 1, 1, 5, 9, REFUSED));
   assert_int_equal(holes_of(&numbers), 1);
@@ -304,7 +286,7 @@ static size_t refuse_each_second(struct ee_numbers *numbers) {
 
 static void a_full_table_takes_no_more(void **state) {
   (void)state;
-  struct ee_numbers numbers = make(EPOCH, 2);
+  struct ee_numbers numbers = make_numbers(EPOCH, 2);
   assert_int_equal(refuse_each_second(&numbers), EE_NUMBERS_HOLES_MAX);
   ee_numbers_clear_hole(&numbers.holes[17]);
   assert_true(ee_numbers_add_hole(&numbers, 1, 1, 5, 5, EE_HOLE_TORN));
@@ -316,7 +298,7 @@ static void a_full_table_takes_no_more(void **state) {
 // What was dropped leaves room for what is refused, and is declared when there is room again.
 static void what_was_dropped_leaves_room(void **state) {
   (void)state;
-  struct ee_numbers numbers = make(EPOCH, 1);
+  struct ee_numbers numbers = make_numbers(EPOCH, 1);
   struct ee_numbers_count *at = ee_numbers_at(&numbers, 0, 0);
   for (size_t i = 0; i < EE_NUMBERS_HOLES_MAX; i++) {
     at->next++;  // a record between
@@ -345,7 +327,7 @@ struct kill_case {
 // Begins with ten numbers, of which the last two are a declared hole, and five more that were
 // dropped; leaves what was stored up to the kill.
 static void be_killed(const struct kill_case *c) {
-  struct ee_numbers numbers = make(EPOCH, 2);
+  struct ee_numbers numbers = make_numbers(EPOCH, 2);
   struct ee_numbers_count *at = ee_numbers_at(&numbers, 4, 1);
   at->next = 8;
   atomic_store(&at->dropped, 2);
