@@ -111,7 +111,7 @@ static void run_all(struct run *run, const struct caller *caller) {
          run->mode, run->count, seconds, percentile_us(run, 0.5), percentile_us(run, 0.99),
          percentile_us(run, 0.9999), (double)run->longest_ns / 1000,
          after.ru_nvcsw - before.ru_nvcsw, after.ru_nivcsw - before.ru_nivcsw,
-         after.ru_minflt - before.ru_minflt, again);
+         after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt, again);
 }
 
 static void print_end(const struct run *run, int64_t start, double cpu_before) {

@@ -11,7 +11,7 @@ static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static unsigned char key[crypto_shorthash_KEYBYTES];
 
 static void draw_key(void) {
-  randombytes_buf(key, sizeof key);
+  if (sodium_init() >= 0) randombytes_buf(key, sizeof key);
 }
 
 uint64_t ee_hash(const void *data, size_t size) {

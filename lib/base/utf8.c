@@ -8,16 +8,24 @@ static uint64_t word_at(const char *at) {
   return word;
 }
 
+static uint64_t half_at(const char *at) {
+  uint32_t half;
+  memcpy(&half, at, sizeof half);
+  return half;
+}
+
 // The last word may overlap the one before it.
 static bool is_ascii(const char *data, size_t size) {
   uint64_t seen = 0;
-  if (size < sizeof seen) {
-    for (size_t i = 0; i < size; i++)
-      seen |= (uint8_t)data[i];
-  } else {
+  if (size >= sizeof seen) {
     for (size_t i = 0; i + sizeof seen < size; i += sizeof seen)
       seen |= word_at(data + i);
     seen |= word_at(data + size - sizeof seen);
+  } else if (size >= sizeof seen / 2) {
+    seen = half_at(data) | half_at(data + size - sizeof seen / 2);
+  } else {
+    for (size_t i = 0; i < size; i++)
+      seen |= (uint8_t)data[i];
   }
   return (seen & UINT64_C(0x8080808080808080)) == 0;
 }

@@ -38,7 +38,8 @@
 // *error, and nothing was done. ENVELOPE_OK and what is positive is not. error may be NULL.
 //
 // MEMORY. An event holds at most 1 MiB. A producer holds three segments of its spool in mapped
-// files, and at most about 100 MiB of what is on its way to Kafka.
+// files, up to six while callers are fast; of these the pages that callers fill in the next second
+// (8 to 64 MiB); and at most about 100 MiB of what is on its way to Kafka.
 #ifndef ENVELOPE_H
 #define ENVELOPE_H
 

@@ -120,7 +120,7 @@ static bool open_spool(struct envelope_producer *producer, struct ee_err *err) {
   struct ee_spool_settings settings = spool_settings(&producer->settings.values);
   struct ee_err kept;
   if (!ee_spool_open(&settings, &producer->spool, err)) return false;
-  if (!ee_spool_keep(producer->spool, &kept)) {
+  if (!ee_spool_keep(producer->spool, ee_clock_monotonic_ms(), &kept)) {
     ee_notice(&producer->settings.notices, ENVELOPE_ERROR, "spool: %s", kept.text);
   }
   return true;

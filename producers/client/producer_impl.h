@@ -35,10 +35,10 @@ struct envelope_producer {
   struct ee_kafka_outlet *outlet;
   struct envelope_producer *next;  // in the list of all that are open
   // Of the threads.
-  pthread_t sending, keeping;
+  pthread_t sending, keeping, disk;
   pthread_mutex_t lock;  // of what follows
   pthread_cond_t changed;
-  bool stop, sender_ended, keeper_stop;
+  bool stop, sender_ended, spool_stop;
   int64_t stop_at_ms;  // once stop is set: monotonic, not after
   bool finish;         // the last reports are to be written first
   uint64_t flush_asked, flush_done;
@@ -48,11 +48,11 @@ struct envelope_producer {
   bool trouble_by_operator;
 };
 
-// threads.c. Both threads run after start, and none after a failure of it.
+// threads.c. All threads run after start, and none after a failure of it.
 bool producer_start(struct envelope_producer *producer, struct ee_err *err);
 // Blocks; false: not in time.
 bool producer_flush(struct envelope_producer *producer, int64_t timeout_ms);
-// Ends both, at most at about that time. False: the sender still hangs in librdkafka; nothing of
+// Ends all, at most at about that time. False: the sender still hangs in librdkafka; nothing of
 // the producer may be freed.
 bool producer_stop(struct envelope_producer *producer, bool finish, int64_t until_ms);
 // Blocks until what lies there survives the machine. False: it may not.

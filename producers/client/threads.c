@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A producer's two threads: one moves records to Kafka, one keeps the spool's segments ready.
+// A producer's threads: one moves records to Kafka, one keeps the spool's segments ready, one waits
+// for its disk.
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 #define IDLE_AFTER 100  // turns without work
 #define KEEP_BUSY_US 1000
 #define KEEP_IDLE_US 10000
+#define DISK_US 10000
 #define GRACE_MS 2000  // for librdkafka to end its threads
 #define NOTICE_MS 30000
 #define TROUBLE_MS 50
@@ -118,7 +120,7 @@ static void *sender_thread(void *argument) {
   return NULL;
 }
 
-// ---- The keeper.
+// ---- The spool.
 
 static void sync_asked(struct envelope_producer *producer) {
   struct ee_err err;
@@ -138,26 +140,50 @@ static void sync_asked(struct envelope_producer *producer) {
   }
 }
 
+static void tell_failure(const struct envelope_producer *producer, const struct ee_err *err,
+                         int64_t now_ms, int64_t *said_ms) {
+  if (now_ms < *said_ms + NOTICE_MS) return;
+  ee_notice(&producer->settings.notices, ENVELOPE_ERROR, "spool: %s", err->text);
+  *said_ms = now_ms;
+}
+
 static void *keeper_thread(void *argument) {
   struct envelope_producer *producer = argument;
   int64_t said_ms = INT64_MIN / 2;
   struct ee_spool_at before = {.segment = 0};
   pthread_mutex_lock(&producer->lock);
-  while (!producer->keeper_stop) {
+  while (!producer->spool_stop) {
     struct ee_err err;
-    sync_asked(producer);
     pthread_mutex_unlock(&producer->lock);
     int64_t now_ms = ee_clock_monotonic_ms();
-    if (!ee_spool_keep(producer->spool, &err) && now_ms >= said_ms + NOTICE_MS) {
-      ee_notice(&producer->settings.notices, ENVELOPE_ERROR, "spool: %s", err.text);
-      said_ms = now_ms;
-    }
+    if (!ee_spool_keep(producer->spool, now_ms, &err))
+      tell_failure(producer, &err, now_ms, &said_ms);
     struct ee_spool_at tail = ee_spool_tail(producer->spool);
     bool busy = tail.segment != before.segment || tail.offset != before.offset;
     before = tail;
     struct timespec at = deadline_after_us(busy ? KEEP_BUSY_US : KEEP_IDLE_US);
     pthread_mutex_lock(&producer->lock);
-    while (!producer->keeper_stop && producer->sync.done == producer->sync.asked &&
+    while (!producer->spool_stop &&
+           pthread_cond_timedwait(&producer->changed, &producer->lock, &at) == 0) {
+    }
+  }
+  pthread_mutex_unlock(&producer->lock);
+  return NULL;
+}
+
+static void *disk_thread(void *argument) {
+  struct envelope_producer *producer = argument;
+  int64_t said_ms = INT64_MIN / 2;
+  pthread_mutex_lock(&producer->lock);
+  while (!producer->spool_stop) {
+    struct ee_err err;
+    sync_asked(producer);
+    pthread_mutex_unlock(&producer->lock);
+    if (!ee_spool_remove_settled(producer->spool, &err))
+      tell_failure(producer, &err, ee_clock_monotonic_ms(), &said_ms);
+    struct timespec at = deadline_after_us(DISK_US);
+    pthread_mutex_lock(&producer->lock);
+    while (!producer->spool_stop && producer->sync.done == producer->sync.asked &&
            pthread_cond_timedwait(&producer->changed, &producer->lock, &at) == 0) {
     }
   }
@@ -196,12 +222,23 @@ static int start_thread(pthread_t *ret, void *(*run)(void *), struct envelope_pr
   return error;
 }
 
-static void stop_keeper(struct envelope_producer *producer) {
+static void stop_spool(struct envelope_producer *producer, bool disk_too) {
   pthread_mutex_lock(&producer->lock);
-  producer->keeper_stop = true;
+  producer->spool_stop = true;
   pthread_cond_broadcast(&producer->changed);
   pthread_mutex_unlock(&producer->lock);
   pthread_join(producer->keeping, NULL);
+  if (disk_too) pthread_join(producer->disk, NULL);
+}
+
+static int start_threads(struct envelope_producer *producer) {
+  int error = start_thread(&producer->keeping, keeper_thread, producer);
+  if (error != 0) return error;
+  error = start_thread(&producer->disk, disk_thread, producer);
+  bool disk = error == 0;
+  if (error == 0) error = start_thread(&producer->sending, sender_thread, producer);
+  if (error != 0) stop_spool(producer, disk);
+  return error;
 }
 
 bool producer_start(struct envelope_producer *producer, struct ee_err *err) {
@@ -211,12 +248,8 @@ bool producer_start(struct envelope_producer *producer, struct ee_err *err) {
   pthread_cond_init(&producer->changed, &attributes);
   pthread_condattr_destroy(&attributes);
   pthread_mutex_init(&producer->lock, NULL);
-  int error = start_thread(&producer->keeping, keeper_thread, producer);
-  if (error == 0) {
-    error = start_thread(&producer->sending, sender_thread, producer);
-    if (error == 0) return true;
-    stop_keeper(producer);
-  }
+  int error = start_threads(producer);
+  if (error == 0) return true;
   pthread_cond_destroy(&producer->changed);
   pthread_mutex_destroy(&producer->lock);
   return ee_err_set(err, "no thread: %s", strerror(error));
@@ -251,7 +284,7 @@ bool producer_stop(struct envelope_producer *producer, bool finish, int64_t unti
   }
   bool ended = producer->sender_ended;
   pthread_mutex_unlock(&producer->lock);
-  stop_keeper(producer);
+  stop_spool(producer, true);
   if (!ended) {
     pthread_detach(producer->sending);
     return false;

@@ -40,8 +40,8 @@ static int fill(int fd, const struct ee_spool_segment *segment) {
   int error = posix_fallocate(fd, 0, (off_t)segment->size);
   if (error != 0) return error;
   ssize_t written = pwrite(fd, head, sizeof head, 0);
-  if (written != (ssize_t)sizeof head) return written < 0 ? errno : EIO;
-  return fsync(fd) == 0 ? 0 : errno;
+  if (written == (ssize_t)sizeof head) return 0;
+  return written < 0 ? errno : EIO;
 }
 
 static int map_file(int fd, size_t size, uint8_t **ret) {
@@ -57,7 +57,10 @@ static int create(int directory, int fd, const struct ee_spool_segment *segment,
   int error = fill(fd, segment);
   if (error == 0) error = map_file(fd, segment->size, ret);
   if (error != 0) return error;
-  if (renameat(directory, UNFINISHED, directory, name) != 0 || fsync(directory) != 0) {
+  // No larger units of memory than a page: each is locked for as long as it is on its way to the
+  // disk.
+  madvise(*ret, segment->size, MADV_RANDOM);
+  if (renameat(directory, UNFINISHED, directory, name) != 0) {
     error = errno;
     munmap(*ret, segment->size);
   }

@@ -22,8 +22,9 @@ struct ee_spool_map {
   uint32_t salt;
 };
 
-// Makes a segment of zeros, with room on disk for all of it, synced with its name. *ret_full:
-// the disk, or a quota on it, has no room; nothing is left behind.
+// Makes a segment of zeros, with room on disk for all of it. It survives the machine once it and
+// the directory are synced. *ret_full: the disk, or a quota on it, has no room; nothing is left
+// behind.
 bool ee_spool_segment_create(int directory, const struct ee_spool_segment *segment,
                              struct ee_spool_map *ret, bool *ret_full, struct ee_err *err);
 

@@ -141,7 +141,7 @@ static void forget_settled(struct ee_spool *spool) {
   if (spool->old_count > 0 && spool->old[spool->old_count - 1] >= spool->first) {
     spool->first = spool->old[spool->old_count - 1] + 1;
   }
-  spool->removed = spool->first;
+  spool->next = spool->first;
   ee_spool_rewind(spool);
   atomic_store(&spool->settled, progress->segment);
 }
@@ -170,6 +170,7 @@ bool ee_spool_open(const struct ee_spool_settings *settings, struct ee_spool **r
   spool->segment_bytes = settings->segment_bytes;
   spool->most_bytes = settings->most_bytes;
   atomic_store(&spool->tail, settings->segment_bytes);  // turn 0 is full from the start
+  spool->prefault.from_position = settings->segment_bytes;
   if (!open_all(spool, settings, err)) {
     ee_spool_close(spool);
     return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A spool: records on their way out, in preallocated mapped segments of one directory. Any
-// number of threads append; one keeps segments ready; one reads, numbers and settles. The module
-// has no threads of its own.
+// number of threads append; one keeps segments ready, one waits for the disk; one reads, numbers
+// and settles. The module has no threads of its own.
 //
 //   appended  in the file's pages: it survives the death of the process
 //   numbered  before it is sent: what it was sent under survives too
@@ -59,12 +59,20 @@ bool ee_spool_append(struct ee_spool *spool, const struct ee_spool_item *item,
 // Where the next record will be, or one in the next segment.
 struct ee_spool_at ee_spool_tail(const struct ee_spool *spool);
 
-// ---- Keeping: one thread, every few milliseconds.
+// ---- Keeping: one thread, every millisecond while callers append.
 
-// Makes segments before they are needed and removes those that are settled. May block on the
-// disk. False: it could not, the next call tries again; err says why.
-bool ee_spool_keep(struct ee_spool *spool, struct ee_err *err);
+// Makes segments and their pages ready before callers come to them, so that their stores do not
+// fault: of pages as many as they fill in a second. now_ms: of a monotonic clock. Does not sync;
+// waits for the disk only where it is writing just those pages, or the file system waits for it to
+// make a file. False: it could not, the next call tries again; err says why.
+bool ee_spool_keep(struct ee_spool *spool, int64_t now_ms, struct ee_err *err);
 
+// ---- The disk: one thread, which may be the keeper; but it waits, and for a busy disk longer than
+// callers take to use up what the keeper has made ready.
+
+// Every few milliseconds: where all in them is settled, segments are removed. False: it could not,
+// the next call tries again; err says why.
+bool ee_spool_remove_settled(struct ee_spool *spool, struct ee_err *err);
 // Blocks until what was appended in this opening survives the machine: the record at one place, the
 // one at another, and all between.
 bool ee_spool_sync(struct ee_spool *spool, struct ee_spool_at from, struct ee_spool_at to,

@@ -32,6 +32,14 @@ struct reader {
   struct ee_spool_scan scan;  // where an earlier opening wrote it
 };
 
+// Positions count the bytes of all turns, from turn 0 on.
+struct prefault {
+  uint64_t ready;          // pages below it were made ready
+  uint64_t speed;          // of callers, bytes a second
+  uint64_t from_position;  // where it is measured from
+  int64_t from_ms;
+};
+
 struct ee_spool {
   // Taken by callers: the turn above, the offset below, of the next record.
   alignas(CACHE_LINE) _Atomic(uint64_t) tail;
@@ -47,16 +55,17 @@ struct ee_spool {
   uint64_t *old;  // numbers of segments that were there; owned
   size_t old_count;
   // The keeper's.
+  struct prefault prefault;
+  // Of the thread that waits for the disk.
   size_t old_removed;
-  uint64_t removed;  // numbers below, of this opening's, are removed
-  uint32_t warm_turn;
-  uint64_t warm_offset;
-  uint64_t warm_bytes;  // how far ahead of callers
+  uint64_t next;              // to be removed, of this opening's
+  _Atomic(uint64_t) removed;  // how many are, with the old ones; for the keeper
+  uint32_t named;             // turns up to it have names that survive the machine
   // The reader's.
   struct reader reader;
   struct reader ahead;
   struct ee_spool_control control;
-  _Atomic(uint64_t) settled;  // its segment, for the keeper
+  _Atomic(uint64_t) settled;  // its segment, to be removed below
 };
 
 #define TURN(tail) ((uint32_t)((tail) >> 32))
@@ -66,9 +75,11 @@ static inline struct slot *slot_of(struct ee_spool *spool, uint32_t turn) {
   return &spool->slots[turn % SLOTS];
 }
 
-// keeper.c: faults pages in, many at a time. A page that is there already is left as it is; callers
-// may be writing to it.
+// prefault.c: faults pages in, many at a time. A page that is there already is left as it is;
+// callers may be writing to it.
 void spool_touch(uint8_t *from, uint64_t size);
+// The same of what callers come to next: as much as they fill in a second. Of the keeper's thread.
+void spool_prefault(struct ee_spool *spool, int64_t now_ms);
 
 // reader.c
 void reader_release(struct reader *reader);

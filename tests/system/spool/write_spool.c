@@ -24,6 +24,11 @@ struct writer {
   struct ee_err err;
 };
 
+static bool keep(struct writer *writer) {
+  return ee_spool_remove_settled(writer->spool, &writer->err) &&
+         ee_spool_keep(writer->spool, ee_clock_monotonic_ms(), &writer->err);
+}
+
 static bool append(struct writer *writer, const struct ee_event_line *event) {
   ee_buf_clear(&writer->payload);
   ee_encode(event->type, event->record, &writer->payload);
@@ -34,7 +39,7 @@ static bool append(struct writer *writer, const struct ee_event_line *event) {
                                .topic = (uint8_t)event->topic,
                                .attributes = ee_bytes(trace.bytes, trace.size),
                                .payload = ee_buf_bytes(&writer->payload)};
-  return !writer->payload.failed && ee_spool_keep(writer->spool, &writer->err) &&
+  return !writer->payload.failed && keep(writer) &&
          (ee_spool_append(writer->spool, &item, NULL) ||
           ee_err_set(&writer->err, "there is no room in the spool"));
 }
@@ -76,7 +81,7 @@ static bool pass(struct writer *writer, uint64_t numbered, uint64_t settled) {
     struct ee_spool_at behind = {entry.at.segment, entry.at.offset + entry.size};
     if (i < settled) ee_spool_settle(writer->spool, behind);
   }
-  return ee_spool_keep(writer->spool, &writer->err);
+  return keep(writer);
 }
 
 static void hold(void) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -15,6 +16,7 @@
 #include "client/sender_impl.h"
 #include "support/troubled_disk.h"
 #include "tests/unit/client/producer_support.h"
+#include "tests/unit/spool/pages.h"
 
 #define DEADLINE_MS 20000
 #define CLOSE_MS 5000  // longer than to end a client of librdkafka takes
@@ -277,6 +279,21 @@ static void write_level(void *context, envelope_level level, const char *text) {
   assert_int_equal(write(*(const int *)context, "", 1), 1);
 }
 
+// Pages are made ready as callers go on: those of the opening alone would be used up.
+static void pages_are_there_first(void **state) {
+  const size_t segment = (size_t)16 << 20, ready = (size_t)8 << 20;
+  (void)state;
+  envelope_settings *settings = settings_at(&place);
+  set_setting(settings, "segment-bytes", "16MiB");
+  envelope_producer *producer = producer_with(settings);
+  int64_t deadline_ms = ee_clock_monotonic_ms() + DEADLINE_MS;
+  while (ee_spool_tail(producer->spool).offset < ready / 2)
+    emit(producer, event);
+  while (pages_ahead(place.directory, ee_spool_tail(producer->spool), segment) < ready)
+    assert_true(ee_clock_monotonic_ms() < deadline_ms);
+  producer_end(producer);
+}
+
 static void a_full_spool_drops(void **state) {
   (void)state;
   int ends[2];
@@ -314,6 +331,64 @@ static void or_refuses(void **state) {
 static void keep_notice(void *context, envelope_level level, const char *text) {
   assert_int_equal(level, ENVELOPE_WARNING);
   snprintf(context, 256, "%s", text);
+}
+
+// ---- What the library's threads do for a spool.
+
+// Of an earlier opening, with all of it settled and a second segment begun.
+static void leave_settled(void) {
+  static const uint8_t payload[8000];
+  struct ee_spool_item item = {.payload = ee_bytes(payload, sizeof payload),
+                               .attributes = ee_bytes("", 0)};
+  struct ee_spool *spool = spool_at(place.directory);
+  struct ee_spool_entry entry;
+  assert_true(ee_spool_keep(spool, 0, NULL));
+  while (ee_spool_tail(spool).segment < 2)
+    assert_true(ee_spool_append(spool, &item, NULL));
+  while (ee_spool_read(spool, &entry, NULL) == EE_SPOOL_READ_RECORD)
+    ee_spool_settle(spool, (struct ee_spool_at){entry.at.segment, entry.at.offset + entry.size});
+  ee_spool_close(spool);
+}
+
+static void settled_segments_are_removed(void **state) {
+  char path[512];
+  int64_t deadline_ms = ee_clock_monotonic_ms() + DEADLINE_MS;
+  (void)state;
+  leave_settled();
+  segment_path(place.directory, 1, path);
+  assert_int_equal(access(path, F_OK), 0);
+  envelope_producer *producer = producer_plain();
+  while (access(path, F_OK) == 0)
+    assert_true(ee_clock_monotonic_ms() < deadline_ms);
+  producer_end(producer);
+}
+
+static void count_third_segment(void *context, envelope_level level, const char *text) {
+  _Atomic(int) *count = context;
+  bool third = strstr(text, "0000000000000003.segment: ") != NULL;
+  if (level == ENVELOPE_ERROR && third) atomic_fetch_add(count, 1);
+}
+
+// No descriptors are to be had for a while, so that no segment can be made.
+static void a_failing_keeper_is_told_once(void **state) {
+  _Atomic(int) told = 0;
+  struct rlimit before, none;
+  (void)state;
+  envelope_settings *settings = settings_at(&place);
+  envelope_settings_on_notice(settings, count_third_segment, &told);
+  envelope_producer *producer = producer_with(settings);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  emit(producer, event);
+  int64_t deadline_ms = ee_clock_monotonic_ms() + DEADLINE_MS;
+  while (atomic_load(&told) == 0)
+    assert_true(ee_clock_monotonic_ms() < deadline_ms);
+  deadline_ms = ee_clock_monotonic_ms() + 100;  // many turns
+  while (ee_clock_monotonic_ms() < deadline_ms)
+    assert_int_equal(atomic_load(&told), 1);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+  producer_end(producer);
 }
 
 // Of all that a spool can hold.
@@ -565,8 +640,11 @@ int main(void) {
       TEST(nothing_waits_for_long),
       TEST(what_has_nothing_to_send_is_flushed),
       TEST(counts_are_cut_to_size),
+      TEST(pages_are_there_first),
       TEST(a_full_spool_drops),
       TEST(or_refuses),
+      TEST(settled_segments_are_removed),
+      TEST(a_failing_keeper_is_told_once),
       TEST(schemas_lie_beside_the_spool),
       TEST(schemas_that_cannot_be_read_are_told),
 #ifndef __SANITIZE_THREAD__

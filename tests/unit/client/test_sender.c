@@ -141,7 +141,8 @@ static bool turn(struct world *w, int64_t most_ms) {
 
 static void keep(struct world *w) {
   struct ee_err err = {""};
-  if (!ee_spool_keep(w->spool, &err)) fail_msg("%s", err.text);
+  if (!ee_spool_remove_settled(w->spool, &err)) fail_msg("%s", err.text);
+  if (!ee_spool_keep(w->spool, w->now_ms, &err)) fail_msg("%s", err.text);
 }
 
 // ---- Events.

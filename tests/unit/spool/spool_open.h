@@ -35,9 +35,15 @@ static inline struct ee_spool *spool_open(const char *directory) {
   return spool_open_of(directory, 64);
 }
 
-static inline void keep(struct ee_spool *spool) {
+static inline void keep_at(struct ee_spool *spool, int64_t now_ms) {
   struct ee_err err = {""};
-  if (!ee_spool_keep(spool, &err)) fail_msg("%s", err.text);
+  if (!ee_spool_remove_settled(spool, &err)) fail_msg("%s", err.text);
+  if (!ee_spool_keep(spool, now_ms, &err)) fail_msg("%s", err.text);
+}
+
+// As long as time stands still callers have no speed.
+static inline void keep(struct ee_spool *spool) {
+  keep_at(spool, 0);
 }
 
 static inline bool append(struct ee_spool *spool, uint64_t number, size_t payload_size) {

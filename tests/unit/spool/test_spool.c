@@ -263,6 +263,28 @@ static void crowd_start(struct crowd *crowd, struct member members[THREADS],
   }
 }
 
+static void *remove_on(void *context) {
+  struct crowd *crowd = context;
+  struct ee_err err;
+  bool kept = true;
+  while (!atomic_load(&crowd->stop)) {
+    kept = ee_spool_remove_settled(crowd->spool, &err) && kept;
+    sched_yield();
+  }
+  return kept ? crowd : NULL;
+}
+
+static void *keep_on(void *context) {
+  struct crowd *crowd = context;
+  struct ee_err err;
+  bool kept = true;
+  for (int64_t now_ms = 0; !atomic_load(&crowd->stop); now_ms++) {
+    kept = ee_spool_keep(crowd->spool, now_ms, &err) && kept;
+    sched_yield();
+  }
+  return kept ? crowd : NULL;
+}
+
 // Each thread's records come in its order, none left out.
 static void take_next(const struct ee_spool_entry *entry, uint64_t next[THREADS]) {
   uint64_t room[64], index;
@@ -277,11 +299,12 @@ static void take_next(const struct ee_spool_entry *entry, uint64_t next[THREADS]
 static void test_threads(void **state) {
   static struct crowd crowd;
   struct member members[THREADS];
-  pthread_t threads[THREADS];
+  pthread_t threads[THREADS], keeping, removing;
   uint64_t next[THREADS] = {0}, total = 0;
   crowd.spool = spool_open(*state);
   crowd.each = (uint64_t)ee_tries(20000);
-  keep(crowd.spool);
+  assert_int_equal(pthread_create(&removing, NULL, remove_on, &crowd), 0);
+  assert_int_equal(pthread_create(&keeping, NULL, keep_on, &crowd), 0);
   crowd_start(&crowd, members, threads);
   while (total < THREADS * crowd.each) {
     struct ee_spool_entry entry;
@@ -291,14 +314,21 @@ static void test_threads(void **state) {
       if (++total % 500 == 0) settle(crowd.spool, &entry);
     } else {
       assert_int_equal(read, EE_SPOOL_READ_NOTHING);
+      sched_yield();
     }
-    if (read == EE_SPOOL_READ_NOTHING || total % 500 == 0) keep(crowd.spool);
   }
   for (unsigned i = 0; i < THREADS; i++) {
     pthread_join(threads[i], NULL);
     assert_int_equal(next[i], crowd.each);
   }
+  atomic_store(&crowd.stop, true);
+  for (int i = 0; i < 2; i++) {
+    void *kept;
+    pthread_join(i == 0 ? keeping : removing, &kept);
+    assert_ptr_equal(kept, &crowd);
+  }
   assert_reads_nothing(crowd.spool);
+  keep(crowd.spool);
   assert_true(count_segments(*state) < 12);
   ee_spool_close(crowd.spool);
 }
@@ -618,7 +648,9 @@ static uint64_t work_in_trouble(const char *directory, uint64_t *settled) {
   if (!try_to_open(directory, 8, &spool, NULL)) return 0;
   for (int i = 0; i < 500; i++) {
     struct ee_err err = {""};
-    assert_true(ee_spool_keep(spool, &err) || err.text[0] != '\0');
+    assert_true(ee_spool_remove_settled(spool, &err) || err.text[0] != '\0');
+    err.text[0] = '\0';
+    assert_true(ee_spool_keep(spool, i, &err) || err.text[0] != '\0');
     if (append(spool, appended, size_of(appended))) appended++;
     enum ee_spool_read read = ee_spool_read(spool, &entry, &err);
     assert_true(read != EE_SPOOL_READ_TORN && read != EE_SPOOL_READ_MISSING);
@@ -651,6 +683,71 @@ static void survive_trouble(size_t times, int code) {
     directory_free(directory);
   }
   assert_true(refused > 0);
+}
+
+static size_t calls_of_sync(struct ee_spool *spool, struct ee_spool_at at) {
+  struct ee_err err = {""};
+  troubled_disk_fail(SIZE_MAX, 0, EIO);
+  if (!ee_spool_sync(spool, at, at, &err)) fail_msg("%s", err.text);
+  size_t calls = troubled_disk_seen();
+  troubled_disk_stop();
+  return calls;
+}
+
+// What is synced survives the machine with the name of its file, which is synced once.
+static void test_sync_takes_names_along(void **state) {
+  struct ee_spool *spool = spool_open(*state);
+  struct ee_err err = {""};
+  keep(spool);
+  assert_true(append(spool, 0, 8000));
+  struct ee_spool_at at = ee_spool_first(spool);
+  bool failed = true;
+  size_t calls = 0, refused = 0;
+  while (failed) {
+    spool->named = 0;
+    troubled_disk_fail(calls++, 1, EIO);
+    bool synced = ee_spool_sync(spool, at, at, &err);
+    failed = troubled_disk_stop();
+    assert_true(synced || failed);
+    refused += !synced;
+  }
+  assert_int_equal(refused, 3);  // its file is opened, and synced, and the directory is
+  calls--;
+  assert_int_equal(calls_of_sync(spool, at), calls - 1);
+  for (uint64_t i = 1; ee_spool_tail(spool).segment == 1; i++)
+    assert_true(append(spool, i, 8000));
+  keep(spool);  // makes a third one
+  at.segment = 2;
+  assert_int_equal(calls_of_sync(spool, at), calls);
+  assert_int_equal(calls_of_sync(spool, at), calls - 1);
+  ee_spool_close(spool);
+}
+
+// Where reading goes on is on disk before what lies below it goes: first of all it is synced.
+static void test_removal_syncs_first(void **state) {
+  struct ee_spool *spool = spool_open(*state);
+  struct ee_spool_entry entry;
+  struct ee_err err = {""};
+  uint64_t appended = 0;
+  keep(spool);
+  while (ee_spool_tail(spool).segment == 1)
+    assert_true(append(spool, appended++, 8000));
+  for (uint64_t i = 0; i < appended; i++)
+    assert_reads(spool, i, 8000, &entry);
+  troubled_disk_fail(0, 1, EIO);
+  assert_true(ee_spool_remove_settled(spool, &err));  // nothing is settled
+  assert_int_equal(troubled_disk_seen(), 0);
+  troubled_disk_stop();
+  settle(spool, &entry);
+  size_t before = count_segments(*state);
+  troubled_disk_fail(0, 1, EIO);
+  assert_false(ee_spool_remove_settled(spool, &err));
+  troubled_disk_stop();
+  assert_string_equal(err.text, "control: Input/output error");
+  assert_int_equal(count_segments(*state), before);
+  assert_true(ee_spool_remove_settled(spool, &err));
+  assert_int_equal(count_segments(*state), before - 1);
+  ee_spool_close(spool);
 }
 
 static void test_disk_trouble(void **state) {
@@ -686,6 +783,8 @@ int main(void) {
       TEST(test_control_torn),
       TEST(test_short_memory),
 #ifndef __SANITIZE_THREAD__
+      TEST(test_sync_takes_names_along),
+      TEST(test_removal_syncs_first),
       cmocka_unit_test(test_disk_trouble),
 #endif
   };
