@@ -179,7 +179,7 @@ class Trial:
         path.unlink()
 
     def damage(self, kind: str) -> None:
-        segment = self.random.choice(self.segments())
+        segment = self.random.choice([path for path in self.segments() if has_records(path)])
         if kind == "missing":
             segment.unlink()
             return
@@ -250,6 +250,12 @@ class Trial:
     def cat(self, name: str) -> list[dict[str, Any]]:
         result = self.programs.run("envelopectl", "cat", f"envelope.{name}.v1", *self.common, deadline_s=120)
         return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def has_records(segment: Path) -> bool:
+    """Spares have none yet: what is spoiled there destroys nothing."""
+    with segment.open("rb") as file:
+        return struct.unpack_from("<I", file.read(64 + 4), 64)[0] > 0
 
 
 def all_numbered(segment: bytes) -> bool:
